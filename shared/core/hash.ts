@@ -1,0 +1,14 @@
+import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
+import { hex } from './bytes.ts';
+
+/** SHA-256 of the concatenation of `parts` (FIPS 180-4). */
+export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  const h = nobleSha256.create();
+  for (const part of parts) h.update(part);
+  return h.digest();
+}
+
+/** Lower-case hex of SHA-256. */
+export function sha256Hex(...parts: readonly Uint8Array[]): string {
+  return hex(sha256(...parts));
+}
