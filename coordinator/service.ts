@@ -1,0 +1,56 @@
+import type { Ledger } from '../shared/ledger/log.ts';
+import type { AboutView, BudgetView, CoordinatorEvent, ModelView, RoundView, RunView } from '../shared/protocol/views.ts';
+import type { Store } from '../shared/store/port.ts';
+
+/** A label with its probability, for one text. */
+export interface Prediction {
+  readonly label: string;
+  readonly scores: Readonly<Record<string, number>>;
+}
+
+export interface InvitationRequest {
+  /** Seat is for this organisation; absent = the client names itself. */
+  readonly organisation?: string;
+  /** How many different clients may enrol with it (1 = one-time). */
+  readonly uses: number;
+  readonly expiresAt: number;
+}
+
+/** What HTTP, the CLI and `tacit start` may ask of the coordinator. All reads are projections of the store. */
+export interface CoordinatorService {
+  readonly store: Store;
+  readonly ledger: Ledger;
+  about(): AboutView;
+  runs(): readonly RunView[];
+  run(id: string): RunView | undefined;
+  rounds(runId: string): readonly RoundView[];
+  models(): readonly ModelView[];
+  budgets(): readonly BudgetView[];
+  /** Validates, computes σ, logs the plan and reserves its budget. @throws PLAN_INVALID, BUDGET_EXCEEDED, … */
+  createRun(planText: string, where: string): Promise<RunView>;
+  /** The join link (`<publicUrl>/#join=<token>.<fingerprint>`) of a new invitation. */
+  invite(runId: string, request: InvitationRequest): Promise<{ readonly code: string }>;
+  stopRun(runId: string, reason: string): Promise<RunView>;
+  /** Makes a model the one served as `current`. */
+  promote(modelId: string): Promise<ModelView>;
+  /** Bytes of one file of a published model's Hugging Face directory. */
+  modelFile(modelId: string, name: string): Promise<Uint8Array>;
+  /** @param modelId - a model's id, or `current` */
+  predict(modelId: string, texts: readonly string[]): Promise<readonly Prediction[]>;
+  /** Who holds this session token (issued over the socket after the signed hello), or undefined. */
+  authorise(token: string): { readonly clientId: string; readonly runId: string } | undefined;
+  /** Bytes of a blob that a participant of `runId` may download (weights, model files). @throws NOT_FOUND */
+  participantBlob(runId: string, sha256: string): Promise<{ readonly sizeBytes: number; read(start: number, end: number): Promise<Uint8Array> }>;
+  /** Durably keeps chunk `index` of a masked upload; resolves after it reached stable storage. */
+  acceptChunk(upload: {
+    readonly runId: string;
+    readonly round: number;
+    readonly attempt: number;
+    readonly clientId: string;
+    readonly index: number;
+    readonly bytes: Uint8Array;
+  }): Promise<{ readonly sha256: string }>;
+  /** Calls `listener` on every event until the returned function is called. */
+  subscribe(listener: (event: CoordinatorEvent) => void): () => void;
+  close(): Promise<void>;
+}
