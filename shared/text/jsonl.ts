@@ -1,0 +1,38 @@
+import { lines } from './lines.ts';
+import { type RecordColumns, type Row, requireColumns } from './records.ts';
+
+/** Rows of a JSONL file. Blank lines are no rows. @throws DATA_COLUMNS when the first object lacks the named keys */
+export function* jsonlRows(bytes: Uint8Array, columns: RecordColumns): Generator<Row> {
+  let checked = false;
+  for (const line of lines(bytes)) {
+    if (line.dropped !== undefined) {
+      yield { line: line.number, dropped: line.dropped };
+      continue;
+    }
+    if (line.text.trim() === '') continue;
+    const values = parseObject(line.text);
+    if (values === undefined) {
+      yield { line: line.number, dropped: 'bad-row' };
+      continue;
+    }
+    if (!checked) requireColumns([...values.keys()], columns);
+    checked = true;
+    yield { line: line.number, values };
+  }
+}
+
+function parseObject(text: string): Map<string, string> | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return new Map(
+    Object.entries(value).map(([key, v]) => [
+      key,
+      typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean' ? String(v) : '',
+    ]),
+  );
+}

@@ -1,0 +1,162 @@
+import { TacitError } from '../core/errors.ts';
+import { LIMITS } from '../core/limits.ts';
+import { csvRows } from './csv.ts';
+import type { TextErrorCode } from './errors.ts';
+import { jsonlRows } from './jsonl.ts';
+import { type DataReport, ReportBuilder } from './report.ts';
+
+/** One labelled text of a participant. It never leaves the process that read it. */
+export interface TextRecord {
+  /** `source:line`, unique within one reading. */
+  readonly id: string;
+  /** Not empty, at most LIMITS.recordBytes characters. */
+  readonly text: string;
+  /** One of the plan's labels. */
+  readonly label: string;
+  /** Whose record it is, when the unit of privacy is a person. */
+  readonly person?: string;
+}
+
+/** Which columns (CSV) or keys (JSONL) of a file are what. */
+export interface RecordColumns {
+  /** Several columns are joined by a line break, in this order. */
+  readonly text: string | readonly string[];
+  readonly label: string;
+  readonly person?: string;
+  /** The plan's labels; a record with another one is dropped and reported. */
+  readonly labels: readonly string[];
+  /** Values of the label column that stand for a label, e.g. `{ "1": "World" }`. */
+  readonly labelValues?: Readonly<Record<string, string>>;
+  /** Names of the columns of a CSV file that has no header line. */
+  readonly header?: readonly string[];
+  /** The file's name, for ids and the report. */
+  readonly source?: string;
+}
+
+export interface ParsedRecords {
+  readonly records: TextRecord[];
+  readonly report: DataReport;
+}
+
+/** A row as the readers deliver it: named values, or the reason why there are none. */
+export type Row =
+  | { readonly line: number; readonly source?: string; readonly values: ReadonlyMap<string, string> }
+  | {
+      readonly line: number;
+      readonly source?: string;
+      readonly dropped: 'bad-utf8' | 'bad-row' | 'too-long' | 'unreadable';
+    };
+
+/**
+ * Records of a CSV file (RFC 4180; delimiter comma, semicolon or tab, found from the header line; BOM allowed).
+ * @throws DATA_COLUMNS, DATA_FORMAT, DATA_EMPTY, DATA_LABELS, DATA_TOO_LARGE
+ */
+export function parseCsv(bytes: Uint8Array, columns: RecordColumns): ParsedRecords {
+  return requireRecords(collectRecords(csvRows(bytes, columns), columns), columns);
+}
+
+/**
+ * Records of a JSONL file: one object a line; numbers and booleans as labels are read as their text.
+ * @throws DATA_COLUMNS, DATA_EMPTY, DATA_LABELS, DATA_TOO_LARGE
+ */
+export function parseJsonl(bytes: Uint8Array, columns: RecordColumns): ParsedRecords {
+  return requireRecords(collectRecords(jsonlRows(bytes, columns), columns), columns);
+}
+
+/** The columns that must be there. */
+export function neededColumns(columns: RecordColumns): string[] {
+  const texts = typeof columns.text === 'string' ? [columns.text] : [...columns.text];
+  return [...texts, columns.label, ...(columns.person === undefined ? [] : [columns.person])];
+}
+
+/** @throws DATA_COLUMNS, naming what is missing and what there is */
+export function requireColumns(present: readonly string[], columns: RecordColumns): void {
+  const missing = neededColumns(columns).filter((c) => !present.includes(c));
+  if (missing.length === 0) return;
+  const names = present.slice(0, 20).map((c) => c.slice(0, 60));
+  throw new TacitError<TextErrorCode>(
+    'DATA_COLUMNS',
+    `no column ${missing.join(', ')}; the file has ${names.join(', ')}`,
+    {
+      where: columns.source ?? 'data',
+      fix: 'Name the columns that hold the text and the label, or rename them in the file.',
+    },
+  );
+}
+
+/** Rows of one or several files → records. Keeps nothing back: whatever is not a record is in the report. @throws DATA_TOO_LARGE */
+export function collectRecords(rows: Iterable<Row>, columns: RecordColumns): ParsedRecords {
+  const report = new ReportBuilder();
+  const records: TextRecord[] = [];
+  for (const row of rows) {
+    const source = row.source ?? columns.source ?? 'data';
+    if ('dropped' in row) {
+      report.drop(row.dropped, source, row.line);
+      continue;
+    }
+    const record = toRecord(row.values, row.line, source, columns);
+    if (typeof record === 'string') report.drop(record, source, row.line);
+    else {
+      if (records.length >= LIMITS.records) {
+        throw new TacitError<TextErrorCode>('DATA_TOO_LARGE', `more than ${LIMITS.records} records`, { where: source });
+      }
+      records.push(record);
+      report.keep(record);
+    }
+  }
+  return { records, report: report.finish() };
+}
+
+function toRecord(
+  values: ReadonlyMap<string, string>,
+  line: number,
+  source: string,
+  columns: RecordColumns,
+): TextRecord | 'empty-text' | 'unknown-label' | 'no-person' | 'too-long' {
+  const names = typeof columns.text === 'string' ? [columns.text] : columns.text;
+  const text = names
+    .map((n) => (values.get(n) ?? '').trim())
+    .filter((t) => t !== '')
+    .join('\n');
+  if (text === '') return 'empty-text';
+  if (text.length > LIMITS.recordBytes) return 'too-long';
+  const written = (values.get(columns.label) ?? '').trim();
+  const label =
+    columns.labelValues !== undefined && Object.hasOwn(columns.labelValues, written)
+      ? columns.labelValues[written]
+      : written;
+  if (label === undefined || !columns.labels.includes(label)) return 'unknown-label';
+  const id = `${source}:${line}`;
+  if (columns.person === undefined) return { id, text, label };
+  const person = (values.get(columns.person) ?? '').trim();
+  return person === '' ? 'no-person' : { id, text, label, person };
+}
+
+/** Refuses a reading that kept nothing, with the reason that took most. @throws DATA_EMPTY, DATA_LABELS */
+export function requireRecords(parsed: ParsedRecords, columns: RecordColumns): ParsedRecords {
+  if (parsed.records.length > 0) return parsed;
+  const where = columns.source ?? 'data';
+  const most = parsed.report.dropped.reduce<DataReport['dropped'][number] | undefined>(
+    (a, b) => (a === undefined || b.count > a.count ? b : a),
+    undefined,
+  );
+  if (most?.reason === 'unknown-label') {
+    throw new TacitError<TextErrorCode>(
+      'DATA_LABELS',
+      `none of ${most.count} record(s) has a label of the plan: ${columns.labels.join(', ')}`,
+      {
+        where,
+        fix: 'Check which column is the label, and that its values are spelled as in the plan.',
+      },
+    );
+  }
+  const reasons = parsed.report.dropped.map((d) => `${d.count} ${d.reason}`).join(', ');
+  throw new TacitError<TextErrorCode>(
+    'DATA_EMPTY',
+    reasons === '' ? 'there is no record' : `no record is left: ${reasons}`,
+    {
+      where,
+      fix: 'Give a file with at least one labelled text.',
+    },
+  );
+}
