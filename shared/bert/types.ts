@@ -1,0 +1,115 @@
+import type { Rng } from '../core/rng.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Layout } from '../tensor/layout.ts';
+import type { Weights } from '../tensor/named.ts';
+import type { BertConfig } from './config.ts';
+
+export type BertErrorCode =
+  | 'BERT_CONFIG_INVALID'
+  | 'BERT_UNSUPPORTED'
+  | 'BERT_WEIGHTS_MISSING'
+  | 'BERT_WEIGHTS_SHAPE'
+  | 'BERT_BATCH_INVALID'
+  | 'BERT_NOT_FINITE'
+  | 'BERT_DIRECTORY_INVALID'
+  | 'BERT_ADAPTER_INVALID';
+
+/** What the numbers coming out of the head mean, and so which loss trains them (Hugging Face `problem_type`). */
+export type BertTask = 'single_label' | 'multi_label' | 'regression';
+
+/** Low-rank adaptation (Hu et al. 2021) as `peft` defines it: W + (alpha / rank)·B·A. */
+export interface LoraSpec {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Module names, matched as peft does: `query`, `value`, `attention.output.dense`, … */
+  readonly targets: readonly string[];
+  /** Only these encoder layers (0-based); all when absent. */
+  readonly layers?: readonly number[];
+  /** A stays as drawn and only B trains (Zhang et al. 2023, "LoRA-FA"): fewer numbers to noise. Default false. */
+  readonly freezeA?: boolean;
+}
+
+export type Trainable = 'all' | 'head' | { readonly lora: LoraSpec };
+
+/** `pooler`: tanh(dense([CLS])), then the classifier. `mean`: see MeanHead. */
+export type Head = 'pooler' | 'mean';
+
+/** Token batch, row-major B×T. `tokens` = T; the model's own shape when absent. B = inputIds.length / T. */
+export interface TokenBatch {
+  readonly inputIds: Int32Array;
+  readonly attentionMask: Int32Array;
+  readonly tokenTypeIds: Int32Array;
+  readonly tokens?: number;
+}
+
+export interface LabelledBatch extends TokenBatch {
+  /** single_label: B class numbers. multi_label, regression: B×labels values. */
+  readonly labels: Int32Array | Float32Array;
+  /** B weights; 0 marks a padding example, which adds exactly nothing. */
+  readonly weights: Float32Array;
+}
+
+export interface ClipOptions {
+  /** C, the L2 bound on one example's gradient; Infinity: no clipping, plain gradients (norms are then not computed). */
+  readonly l2Clip: number;
+}
+
+export interface Gradients {
+  /** B losses of the examples, not weighted. */
+  readonly losses: Float32Array;
+  /** B L2 norms of the examples' gradients over all trainable parameters; empty when l2Clip is Infinity. */
+  readonly norms: Float32Array;
+  /** Σ_b weight_b · min(1, C/norm_b) · gradient_b, in `trainableLayout` order. */
+  readonly clippedSum: Float32Array;
+  /** Examples left out because their loss or gradient was not finite. They add nothing and must not be counted. */
+  readonly dropped: readonly number[];
+}
+
+export interface CreateBert {
+  readonly engine: Engine;
+  readonly config: BertConfig;
+  /** Parameters under Hugging Face names; a missing classifier or adapter is initialised from `rng`. */
+  readonly weights: Weights;
+  readonly head: Head;
+  /** Number of outputs: classes, labels or regression targets. */
+  readonly labels: number;
+  readonly task: BertTask;
+  readonly trainable: Trainable;
+  /** Default batch shape; programs for other shapes are prepared when they are first met. */
+  readonly shape: { readonly batch: number; readonly tokens: number };
+  readonly rng: Rng;
+}
+
+/** A BERT sequence model made ready on one engine. Methods must not run at the same time as one another. */
+export interface Bert {
+  readonly engine: string;
+  readonly config: BertConfig;
+  /** Names, shapes and order of what trains; LoRA names are peft's. */
+  readonly trainableLayout: Layout;
+  /** Length of one feature vector. */
+  readonly featureLength: number;
+  /** A copy of the trainable numbers. */
+  trainable(): Float32Array;
+  /** @throws TENSOR_SHAPE */
+  setTrainable(flat: Float32Array): void;
+  /** B×labels. @throws BERT_BATCH_INVALID */
+  logits(batch: TokenBatch): Promise<Float32Array>;
+  /** B×featureLength inputs of the final linear classifier. They do not change while only the head trains. */
+  features(batch: TokenBatch): Promise<Float32Array>;
+  /** Logits of the classifier on features: any number of rows. */
+  headLogits(features: Float32Array): Float32Array;
+  /** One private (or, with l2Clip Infinity, plain) backward pass. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
+  gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients>;
+  /** The same for `trainable: 'head'` on features computed before: any number of rows, no engine involved. */
+  headGradients(
+    features: Float32Array,
+    labels: Int32Array | Float32Array,
+    weights: Float32Array,
+    options: ClipOptions,
+  ): Gradients;
+  /** The whole model under Hugging Face names, LoRA merged into the base. */
+  weightsNow(): Weights;
+  /** LoRA only: adapter tensors under peft's on-disk names. */
+  adapterNow(): Weights;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,4 @@
+/** placeholder while the graph lands */
+export interface Graph {
+  readonly nodes: readonly unknown[];
+}
