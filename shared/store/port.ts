@@ -10,11 +10,7 @@ export interface StoredEvent {
 
 export type StoreErrorCode =
   /** Another writer holds this position: re-read and decide again. */
-  | 'STORE_CONFLICT'
-  | 'STORE_UNAVAILABLE'
-  | 'STORE_CORRUPT'
-  | 'STORE_BLOB_MISSING'
-  | 'STORE_INVALID';
+  'STORE_CONFLICT' | 'STORE_UNAVAILABLE' | 'STORE_CORRUPT' | 'STORE_BLOB_MISSING' | 'STORE_INVALID';
 
 /**
  * Append-only streams and content-addressed blobs: all that Tacit keeps. Every promise that resolves has reached
@@ -25,7 +21,11 @@ export interface Store {
    * Appends one event at `expectedSeq` (= number of events already in the stream).
    * Same `opId` and text already there → resolves with the stored event (a retry). @throws STORE_CONFLICT otherwise.
    */
-  append(stream: string, expectedSeq: number, event: { readonly opId: string; readonly text: string }): Promise<StoredEvent>;
+  append(
+    stream: string,
+    expectedSeq: number,
+    event: { readonly opId: string; readonly text: string },
+  ): Promise<StoredEvent>;
   /** Events from `fromSeq` (default 0), in order, at most `limit`. */
   read(stream: string, fromSeq?: number, limit?: number): Promise<readonly StoredEvent[]>;
   /** Number of events in the stream, i.e. the next `expectedSeq`. */
