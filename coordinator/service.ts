@@ -1,5 +1,12 @@
 import type { Ledger } from '../shared/ledger/log.ts';
-import type { AboutView, BudgetView, CoordinatorEvent, ModelView, RoundView, RunView } from '../shared/protocol/views.ts';
+import type {
+  AboutView,
+  BudgetView,
+  CoordinatorEvent,
+  ModelView,
+  RoundView,
+  RunView,
+} from '../shared/protocol/views.ts';
 import type { Store } from '../shared/store/port.ts';
 
 /** A label with its probability, for one text. */
@@ -16,6 +23,28 @@ export interface InvitationRequest {
   readonly expiresAt: number;
 }
 
+/** JSON Lines with the plan's text and label fields. */
+export interface HeldOut {
+  /** Chooses the best round. */
+  readonly validation: Uint8Array;
+  /** Reported at the end, never chosen on. */
+  readonly test: Uint8Array;
+}
+
+export interface TestScore {
+  readonly accuracy: number;
+  readonly f1: number;
+  readonly loss: number;
+}
+
+export interface TestReport {
+  readonly examples: number;
+  readonly before: TestScore;
+  readonly stages: readonly (TestScore & { readonly stage: number; readonly train: string; readonly round: number })[];
+  /** The published model. */
+  readonly after: TestScore;
+}
+
 /** What HTTP, the CLI and `tacit start` may ask of the coordinator. All reads are projections of the store. */
 export interface CoordinatorService {
   readonly store: Store;
@@ -26,8 +55,16 @@ export interface CoordinatorService {
   rounds(runId: string): readonly RoundView[];
   models(): readonly ModelView[];
   budgets(): readonly BudgetView[];
-  /** Validates, computes σ, logs the plan and reserves its budget. @throws PLAN_INVALID, BUDGET_EXCEEDED, … */
-  createRun(planText: string, where: string): Promise<RunView>;
+  /**
+   * Validates, computes σ, logs the plan and reserves its budget. @throws PLAN_INVALID, BUDGET_EXCEEDED, …
+   * @param heldOut - the coordinator's own labelled texts; kept in its store, never sent to anyone
+   */
+  createRun(planText: string, where: string, heldOut: HeldOut): Promise<RunView>;
+  /**
+   * The finished run on the test set, which nothing was chosen on: before training, the best of each stage, and what was
+   * published. @throws RUN_NOT_FINISHED
+   */
+  evaluateTest(runId: string): Promise<TestReport>;
   /** The join link (`<publicUrl>/#join=<token>.<fingerprint>`) of a new invitation. */
   invite(runId: string, request: InvitationRequest): Promise<{ readonly code: string }>;
   stopRun(runId: string, reason: string): Promise<RunView>;
@@ -40,7 +77,10 @@ export interface CoordinatorService {
   /** Who holds this session token (issued over the socket after the signed hello), or undefined. */
   authorise(token: string): { readonly clientId: string; readonly runId: string } | undefined;
   /** Bytes of a blob that a participant of `runId` may download (weights, model files). @throws NOT_FOUND */
-  participantBlob(runId: string, sha256: string): Promise<{ readonly sizeBytes: number; read(start: number, end: number): Promise<Uint8Array> }>;
+  participantBlob(
+    runId: string,
+    sha256: string,
+  ): Promise<{ readonly sizeBytes: number; read(start: number, end: number): Promise<Uint8Array> }>;
   /** Durably keeps chunk `index` of a masked upload; resolves after it reached stable storage. */
   acceptChunk(upload: {
     readonly runId: string;

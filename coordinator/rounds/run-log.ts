@@ -1,0 +1,172 @@
+import type { Terms } from '../../shared/protocol/terms.ts';
+import type { EvaluationView, RoundView } from '../../shared/protocol/views.ts';
+
+/** A participant's consent as the run remembers it. */
+export interface ConsentedClient {
+  readonly clientId: string;
+  /** Hex of the Ed25519 key. */
+  readonly publicKey: string;
+  readonly organisation: string;
+  readonly records: number;
+  readonly engine: string;
+  /** Index of the consent entry in the ledger. */
+  readonly ledgerIndex: number;
+}
+
+/** What the server's optimizer and the published iterate look like after a round; each a blob in the store. */
+export interface ModelPointer {
+  /** SHA-256 of the flat trainable vector (float32 little-endian) that the next round starts from. */
+  readonly iterate: string;
+  /** SHA-256 of the vector that is evaluated and published: the mean of the last iterates. */
+  readonly candidate: string;
+  /** SHA-256 of the serialised optimizer and averaging state. */
+  readonly optimizer: string;
+}
+
+/** Events of stream `run/<id>`. The state of a run is their fold, so a restart is a replay. */
+export type RunEvent =
+  | {
+      readonly type: 'created';
+      readonly id: string;
+      readonly at: string;
+      readonly terms: Terms;
+      readonly ledgerIndex: number;
+      readonly reservation: string;
+    }
+  | ({ readonly type: 'consented'; readonly at: string } & ConsentedClient)
+  | {
+      readonly type: 'refused';
+      readonly at: string;
+      readonly clientId: string;
+      readonly organisation: string;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'stageStarted';
+      readonly stage: number;
+      readonly at: string;
+      readonly base: readonly string[];
+      readonly model: ModelPointer;
+    }
+  | {
+      readonly type: 'roundStarted';
+      readonly at: string;
+      readonly round: number;
+      readonly stage: number;
+      readonly attempt: number;
+      readonly cohort: readonly string[];
+    }
+  | { readonly type: 'roundAborted'; readonly at: string; readonly summary: RoundView; readonly counted: boolean }
+  | { readonly type: 'released'; readonly at: string; readonly summary: RoundView; readonly model: ModelPointer }
+  | { readonly type: 'evaluated'; readonly evaluation: EvaluationView; readonly candidate: string }
+  | { readonly type: 'finished'; readonly at: string; readonly model: string }
+  | { readonly type: 'stopped'; readonly at: string; readonly reason: string }
+  | { readonly type: 'failed'; readonly at: string; readonly reason: string };
+
+/** The fold of a run's events. */
+export interface RunRecord {
+  readonly id: string;
+  readonly createdAt: string;
+  readonly terms: Terms;
+  readonly planLedgerIndex: number;
+  readonly reservation: string;
+  readonly consented: ReadonlyMap<string, ConsentedClient>;
+  readonly refused: ReadonlyMap<string, { readonly organisation: string; readonly reason: string }>;
+  /** Stage in progress; -1 before the first. */
+  readonly stage: number;
+  /** Overlay blobs (safetensors) on top of the starting model, oldest first. */
+  readonly base: readonly string[];
+  readonly model: ModelPointer | undefined;
+  /** Rounds that count, over all stages: released, or aborted after something may have been revealed. */
+  readonly roundsCounted: number;
+  /** A round that was started and has not ended. */
+  readonly open:
+    | { readonly round: number; readonly stage: number; readonly attempt: number; readonly cohort: readonly string[] }
+    | undefined;
+  readonly rounds: readonly RoundView[];
+  readonly evaluations: readonly (EvaluationView & { readonly candidate: string })[];
+  readonly ended:
+    | {
+        readonly state: 'finished' | 'stopped' | 'failed';
+        readonly reason: string | null;
+        readonly model: string | null;
+      }
+    | undefined;
+}
+
+/** @throws never: an event that does not apply (only `created` first) is a programming error and asserts. */
+export function foldRun(record: RunRecord | undefined, event: RunEvent): RunRecord {
+  if (event.type === 'created') {
+    return {
+      id: event.id,
+      createdAt: event.at,
+      terms: event.terms,
+      planLedgerIndex: event.ledgerIndex,
+      reservation: event.reservation,
+      consented: new Map(),
+      refused: new Map(),
+      stage: -1,
+      base: [],
+      model: undefined,
+      roundsCounted: 0,
+      open: undefined,
+      rounds: [],
+      evaluations: [],
+      ended: undefined,
+    };
+  }
+  if (record === undefined) throw new Error(`run event ${event.type} before created`);
+  switch (event.type) {
+    case 'consented': {
+      const { type: _, at: __, ...client } = event;
+      return { ...record, consented: new Map(record.consented).set(client.clientId, client) };
+    }
+    case 'refused':
+      return {
+        ...record,
+        refused: new Map(record.refused).set(event.clientId, {
+          organisation: event.organisation,
+          reason: event.reason,
+        }),
+      };
+    case 'stageStarted':
+      return { ...record, stage: event.stage, base: event.base, model: event.model };
+    case 'roundStarted': {
+      const { round, stage, attempt, cohort } = event;
+      return { ...record, open: { round, stage, attempt, cohort } };
+    }
+    case 'roundAborted':
+      return {
+        ...record,
+        open: undefined,
+        rounds: [...record.rounds, event.summary],
+        roundsCounted: record.roundsCounted + (event.counted ? 1 : 0),
+      };
+    case 'released':
+      return {
+        ...record,
+        open: undefined,
+        rounds: [...record.rounds, event.summary],
+        roundsCounted: record.roundsCounted + 1,
+        model: event.model,
+      };
+    case 'evaluated':
+      return { ...record, evaluations: [...record.evaluations, { ...event.evaluation, candidate: event.candidate }] };
+    case 'finished':
+      return { ...record, ended: { state: 'finished', reason: null, model: event.model } };
+    case 'stopped':
+    case 'failed':
+      return { ...record, open: undefined, ended: { state: event.type, reason: event.reason, model: null } };
+  }
+}
+
+/** Which stage the next counted round belongs to, or undefined when all are done. */
+export function stageOfRound(terms: Terms, roundsCounted: number): number | undefined {
+  let end = 0;
+  for (const [index, stage] of terms.plan.stages.entries()) {
+    end += stage.rounds;
+    if (roundsCounted < end) return index;
+  }
+  return undefined;
+}

@@ -1,0 +1,18 @@
+import { TacitError } from '../core/errors.ts';
+
+/** Little-endian bytes of float32 values, on any machine. */
+export function float32Bytes(values: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(values.length * 4);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i] as number, true);
+  return bytes;
+}
+
+/** @param length - how many values are expected. @throws TENSOR_SHAPE */
+export function bytesToFloat32(bytes: Uint8Array, length: number): Float32Array {
+  if (bytes.length !== 4 * length) {
+    throw new TacitError('TENSOR_SHAPE', `${bytes.length} bytes do not hold ${length} float32 numbers`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length }, (_, i) => view.getFloat32(4 * i, true));
+}
