@@ -36,3 +36,10 @@ function parseObject(text: string): Map<string, string> | undefined {
     ]),
   );
 }
+
+/** JSONL of records with the keys `text`, `label` and, where there is one, `person`. */
+export function jsonlOf(records: Iterable<TextRecord>): string {
+  let out = '';
+  for (const { text, label, person } of records) out += `${JSON.stringify({ text, label, person })}\n`;
+  return out;
+}
