@@ -1,0 +1,280 @@
+import { privacyError } from '../errors.ts';
+import type { Release } from '../events.ts';
+import { forwardPair, inversePair, type SpectrumPair, transformError } from './fourier.ts';
+import { type DirectedLosses, type LossDistribution, lossRange, sampledGaussianLosses } from './step.ts';
+import type { TiltedTail } from './tail.ts';
+import { logMoment, type Target, type Term, type Tilt, TiltFinder } from './tilt.ts';
+
+/** Both directions of a composition, tilted and transformed together. */
+export interface TailPair {
+  readonly removing: TiltedTail;
+  readonly adding: TiltedTail;
+}
+
+/** Longest step distribution and longest window; a wider one is put on a coarser grid, which is still an upper bound. */
+const MOST_STEP_ATOMS = 2 ** 20;
+const MOST_WINDOW_ATOMS = 2 ** 21;
+/** What one side of a window may leave out of the tilted distribution. */
+const LOG_LEFT_OUT = Math.log(1e-10);
+
+interface Directed {
+  readonly terms: readonly Term[];
+  readonly finder: TiltFinder;
+}
+
+/** A composition of Poisson-subsampled Gaussian releases on one grid. */
+export class Composition {
+  readonly interval: number;
+  readonly #removing: Directed;
+  readonly #adding: Directed;
+
+  constructor(releases: readonly Release[], interval: number) {
+    this.interval = usableInterval(releases, interval);
+    const losses: DirectedLosses[] = releases.map((r) =>
+      sampledGaussianLosses(r.noiseMultiplier, r.samplingProbability, this.interval),
+    );
+    this.#removing = directed(
+      releases,
+      losses.map((l) => l.removing),
+    );
+    this.#adding = directed(
+      releases,
+      losses.map((l) => l.adding),
+    );
+  }
+
+  /** Tails centred where δ falls to `delta`, with the tilts multiplied by `factor`. */
+  tailsForDelta(delta: number, factor = 1): TailPair {
+    return this.#tails((finder) => finder.forDelta(delta), factor);
+  }
+
+  /** Tails centred at `epsilon`. */
+  tailsForEpsilon(epsilon: number): TailPair {
+    return this.#tails((finder) => finder.forEpsilon(epsilon), 1);
+  }
+
+  /** Widest window that these tails would need, in atoms: too many, and the grid must be coarser. */
+  windowAtoms(delta: number): number {
+    return Math.max(
+      ...[this.#removing, this.#adding].map((d) => place(d, d.finder.forDelta(delta), this.interval).window.atoms),
+    );
+  }
+
+  #tails(find: (finder: TiltFinder) => Target, factor: number): TailPair {
+    const sides = [this.#removing, this.#adding].map((d) => {
+      const { theta, epsilon } = find(d.finder);
+      return place(d, { theta: theta * factor, epsilon }, this.interval);
+    }) as [Placed, Placed];
+    const size = 2 ** Math.ceil(Math.log2(Math.max(1024, sides[0].window.atoms, sides[1].window.atoms)));
+    if (size > 2 * MOST_WINDOW_ATOMS) {
+      throw privacyError('PRIVACY_TOO_LARGE', `the composed loss needs ${size} grid points`, {
+        fix: 'Ask for fewer rounds or a larger noise multiplier: the loss of this plan is in the thousands.',
+      });
+    }
+    const { values, noise } = convolve(sides, size);
+    return { removing: tailOf(sides[0], values, 0, size, noise), adding: tailOf(sides[1], values, 1, size, noise) };
+  }
+}
+
+interface Window {
+  readonly low: number;
+  readonly atoms: number;
+  /** Tilt at which the mass above the window is bounded. */
+  readonly steeper: number;
+}
+
+interface Placed extends Directed {
+  readonly theta: number;
+  readonly centre: number;
+  readonly window: Window;
+}
+
+/** How much of the saddle point's accuracy (as a power of e) may be given up for a shorter window. */
+const LOG_ACCURACY_TO_SPARE = 5;
+
+/**
+ * The tilt near the saddle point whose window is shortest. Where one release has rare large losses, the saddle point's
+ * own tilt makes them common and the window long; a little less tilt costs little accuracy.
+ */
+function place(directed: Directed, target: Target, interval: number): Placed {
+  const { finder } = directed;
+  const least = finder.cumulants(target.theta).value - target.theta * target.epsilon;
+  let best: Placed | undefined;
+  for (let factor = 1; factor > 0.3; factor -= 0.1) {
+    const tilt = finder.at(target.theta * factor);
+    const cost = finder.cumulants(tilt.theta).value - tilt.theta * target.epsilon - least;
+    if (cost > LOG_ACCURACY_TO_SPARE) break;
+    const window = windowOf(directed, tilt, interval);
+    // The window has to hold the point asked for, whatever the tilt.
+    const atoms = Math.max(window.atoms, Math.ceil((target.epsilon + tilt.deviation) / interval) - window.low);
+    if (best === undefined || atoms < 0.9 * best.window.atoms) {
+      best = { ...directed, theta: tilt.theta, centre: target.epsilon, window: { ...window, atoms } };
+    }
+  }
+  return best as Placed;
+}
+
+function directed(releases: readonly Release[], losses: readonly LossDistribution[]): Directed {
+  const terms = losses.map((l, i) => ({ losses: l, count: (releases[i] as Release).count }));
+  return { terms, finder: new TiltFinder(terms) };
+}
+
+/** The asked interval, doubled until every step distribution fits. */
+function usableInterval(releases: readonly Release[], interval: number): number {
+  let usable = interval;
+  for (const { noiseMultiplier, samplingProbability } of releases) {
+    const [lowest, highest] = lossRange(noiseMultiplier, samplingProbability);
+    while ((highest - lowest) / usable > MOST_STEP_ATOMS) usable *= 2;
+  }
+  return usable;
+}
+
+/** Where all but 1e-10 of the tilted total lies, by Chernoff's bound at the best of a few steps away from θ. */
+function windowOf(directed: Directed, tilt: Tilt, interval: number): Window {
+  const { finder } = directed;
+  const base = finder.cumulants(tilt.theta).value;
+  const reach = Math.sqrt(-2 * LOG_LEFT_OUT) / (tilt.deviation + interval);
+  let high = Number.POSITIVE_INFINITY;
+  let low = Number.NEGATIVE_INFINITY;
+  let steeper = tilt.theta + reach;
+  for (const part of [0.125, 0.25, 0.5, 0.75, 1, 1.5, 2]) {
+    const step = reach * part;
+    const up = (finder.cumulants(tilt.theta + step).value - base - LOG_LEFT_OUT) / step;
+    const down = -(finder.cumulants(tilt.theta - step).value - base - LOG_LEFT_OUT) / step;
+    if (up < high) {
+      high = up;
+      steeper = tilt.theta + step;
+    }
+    if (down > low) low = down;
+  }
+  const first = Math.floor(low / interval) - 1;
+  return { low: first, atoms: Math.ceil(high / interval) + 2 - first, steeper };
+}
+
+/** The tilted totals of both directions on a circle of `size` atoms, interleaved, with a bound on every atom's error. */
+function convolve(sides: readonly [Placed, Placed], size: number): { values: Float64Array; noise: number } {
+  const spectra: { pair: SpectrumPair; count: number }[] = [];
+  for (let i = 0; i < sides[0].terms.length; i++) {
+    const circle = new Float64Array(2 * size);
+    for (const [part, side] of sides.entries())
+      wrapTilted(circle, part, size, (side.terms[i] as Term).losses, side.theta);
+    spectra.push({ pair: forwardPair(circle, size), count: (sides[0].terms[i] as Term).count });
+  }
+  const first = powers(
+    spectra.map((s) => ({ values: s.pair.first, count: s.count })),
+    size,
+  );
+  const second = powers(
+    spectra.map((s) => ({ values: s.pair.second, count: s.count })),
+    size,
+  );
+  const values = inversePair({ first: first.values, second: second.values }, size);
+  return { values, noise: first.noise + second.noise };
+}
+
+/** Adds the tilted, normalised step distribution onto the circle; folding it is what circular convolution does anyway. */
+function wrapTilted(circle: Float64Array, part: number, size: number, losses: LossDistribution, theta: number): void {
+  const { masses, low, interval } = losses;
+  const normaliser = logMoment(losses, theta).value;
+  let total = 0;
+  let at = ((low % size) + size) % size;
+  for (let k = 0; k < masses.length; k++) {
+    const mass = masses[k] as number;
+    if (mass > 0) {
+      const tilted = mass * Math.exp(theta * (low + k) * interval - normaliser);
+      total += tilted;
+      circle[2 * at + part] = (circle[2 * at + part] as number) + tilted;
+    }
+    at = at + 1 === size ? 0 : at + 1;
+  }
+  for (let j = 0; j < size; j++) circle[2 * j + part] = (circle[2 * j + part] as number) / total;
+}
+
+/**
+ * Π f_i^{n_i} at every frequency, and a bound on the error that rounding leaves in any atom after the inverse transform:
+ * each f_i is off by at most e = 2·transformError (two vectors share a transform, each of total mass 1), so a product is
+ * off by at most Π(|f_i| + e)^{n_i}·Σ n_i(e/(|f_i| + e) + 3u); their mean over the frequencies bounds every atom.
+ */
+function powers(
+  factors: readonly { values: Float64Array; count: number }[],
+  size: number,
+): { values: Float64Array; noise: number } {
+  const out = new Float64Array(size + 2);
+  const e = 2 * transformError(size);
+  let noise = 0;
+  let magnitude = 0;
+  for (let k = 0; k <= size / 2; k++) {
+    let log = 0;
+    let slope = 0;
+    for (const { values, count } of factors) {
+      const modulus = Math.hypot(values[2 * k] as number, values[2 * k + 1] as number) + e;
+      log += count * Math.log(modulus);
+      slope += count * (e / modulus + 3 * 2 ** -53);
+    }
+    const bound = Math.exp(log);
+    const weight = k === 0 || k === size / 2 ? 1 : 2;
+    noise += weight * bound * Math.min(slope, 2);
+    magnitude += weight * bound;
+    // Below 1e-40 the value itself is smaller than its bound's effect anywhere; it is dropped and counted as error.
+    if (bound > 1e-40) multiplyPowers(out, k, factors);
+    else noise += weight * bound;
+  }
+  return { values: out, noise: (noise + magnitude * e) / size };
+}
+
+function multiplyPowers(
+  out: Float64Array,
+  k: number,
+  factors: readonly { values: Float64Array; count: number }[],
+): void {
+  let re = 1;
+  let im = 0;
+  for (const { values, count } of factors) {
+    let baseRe = values[2 * k] as number;
+    let baseIm = values[2 * k + 1] as number;
+    for (let n = count; n > 0; n = Math.floor(n / 2)) {
+      if (n % 2 === 1) {
+        const next = re * baseRe - im * baseIm;
+        im = re * baseIm + im * baseRe;
+        re = next;
+      }
+      const square = baseRe * baseRe - baseIm * baseIm;
+      baseIm = 2 * baseRe * baseIm;
+      baseRe = square;
+    }
+  }
+  out[2 * k] = re;
+  out[2 * k + 1] = im;
+}
+
+function tailOf(side: Placed, values: Float64Array, part: number, size: number, noise: number): TiltedTail {
+  const { theta, window, terms } = side;
+  const interval = (terms[0] as Term).losses.interval;
+  let logTotal = 0;
+  let logSteeper = 0;
+  let momentError = 0;
+  let infinity = 0;
+  for (const { losses, count } of terms) {
+    const moment = logMoment(losses, theta);
+    const steeper = logMoment(losses, window.steeper);
+    logTotal += count * moment.value;
+    momentError += count * moment.error;
+    logSteeper += count * (steeper.value + steeper.error);
+    infinity += count * losses.infinity;
+  }
+  // P(S > u) ≤ E e^{λS} e^{−λu}: what the window leaves out above.
+  const above = Math.exp(Math.min(0, logSteeper - window.steeper * (window.low + size) * interval));
+  const start = ((window.low % size) + size) % size;
+  return {
+    interval,
+    theta,
+    centre: side.centre,
+    logMoment: logTotal,
+    momentError: momentError + 1e-14,
+    low: window.low,
+    size,
+    mass: (j) => values[2 * ((start + j) % size) + part] as number,
+    noise,
+    beyond: infinity + above,
+  };
+}
