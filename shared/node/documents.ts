@@ -44,7 +44,15 @@ export function parseYaml(text: string, where: string): unknown {
     const problems = document.errors.map((e) => e.message.split('\n')[0]).join('; ');
     throw new TacitError<DocumentErrorCode>('DOCUMENT_INVALID', problems, { where, fix: 'Write it as YAML or JSON.' });
   }
-  return document.toJS({ maxAliasCount: 100 });
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new TacitError<DocumentErrorCode>('DOCUMENT_INVALID', 'its aliases unfold into too much', {
+      where,
+      fix: 'Write it without aliases.',
+      cause,
+    });
+  }
 }
 
 /** {@link readTextFile}, then {@link parseYaml}. */
