@@ -1,0 +1,89 @@
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { sha256 as sha256Hash } from '@noble/hashes/sha2.js';
+import nacl from 'tweetnacl';
+import { concat, fromHex, utf8 } from '../core/bytes.ts';
+import { TacitError } from '../core/errors.ts';
+import type { Rng } from '../core/rng.ts';
+import type { SecaggErrorCode } from './errors.ts';
+
+/** An X25519 key pair (RFC 7748) that lives for one session. */
+export interface KeyPair {
+  /** 32 bytes, public. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes, erased when the session no longer needs it. */
+  readonly secretKey: Uint8Array;
+}
+
+/** A fresh session key. The secret is clamped at once (RFC 7748 §5), so that reconstruction can be compared byte for byte. */
+export function keyPair(rng: Rng): KeyPair {
+  return keyPairOf(rng.bytes(32));
+}
+
+/** The key pair of 32 secret bytes. */
+export function keyPairOf(secret: Uint8Array): KeyPair {
+  const secretKey = secret.slice();
+  secretKey[0] = (secretKey[0] as number) & 248;
+  secretKey[31] = ((secretKey[31] as number) & 127) | 64;
+  return { publicKey: nacl.scalarMult.base(secretKey), secretKey };
+}
+
+/**
+ * X25519. tweetnacl returns zeros for a public key of small order instead of failing; such a "secret" is known to everybody.
+ * @throws SECAGG_LOW_ORDER_KEY
+ */
+export function sharedSecret(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
+  const secret = nacl.scalarMult(secretKey, publicKey);
+  refuseZeroSecret(secret);
+  return secret;
+}
+
+/** RFC 7748 §6.1: "check whether the resulting K is the all-zero value and abort if so". */
+export function refuseZeroSecret(secret: Uint8Array): void {
+  let any = 0;
+  for (const byte of secret) any |= byte;
+  if (any === 0) throw new TacitError<SecaggErrorCode>('SECAGG_LOW_ORDER_KEY', 'an X25519 key has small order');
+}
+
+const probe = keyPairOf(new Uint8Array(32).fill(7)).secretKey;
+
+/** True when a secret with this public key would not be zero. A clamped scalar is a multiple of 8, so it kills exactly the small orders. */
+export function isContributory(publicKey: Uint8Array): boolean {
+  return nacl.scalarMult(probe, publicKey).some((byte) => byte !== 0);
+}
+
+/** Everything that every key of a session is bound to. */
+export interface KeyContext {
+  /** Session id, 32 bytes: H(M0) and everybody's keys and nonces (Pasquini et al. CCS 2022). */
+  readonly sid: Uint8Array;
+  readonly weightsSha256: string;
+  readonly layoutSha256: string;
+}
+
+function derive(secret: Uint8Array, context: KeyContext, label: string, first: string, second: string): Uint8Array {
+  const info = concat(
+    utf8(`secagg/1/${label}\0${first}\0${second}\0`),
+    fromHex(context.weightsSha256),
+    fromHex(context.layoutSha256),
+  );
+  return hkdf(sha256Hash, secret, context.sid, info, 32);
+}
+
+/** Key of the box in which `from` hands its shares to `to`. One key per direction: a box reflected to its sender does not open. */
+export function channelKey(secret: Uint8Array, context: KeyContext, from: string, to: string): Uint8Array {
+  return derive(secret, context, 'channel', from, to);
+}
+
+/** Key of the mask stream between two clients; the same for both. */
+export function pairMaskKey(secret: Uint8Array, context: KeyContext, a: string, b: string): Uint8Array {
+  return a < b ? derive(secret, context, 'mask', a, b) : derive(secret, context, 'mask', b, a);
+}
+
+/** Key of the stream that hides a client's input until the survivors are known. */
+export function selfMaskKey(selfSeed: Uint8Array, context: KeyContext, clientId: string): Uint8Array {
+  return derive(selfSeed, context, 'self', clientId, clientId);
+}
+
+/** Overwrites secrets. The engine may have copied them before; this removes the ones we know of. */
+export function erase(...secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0);
+}

@@ -1,0 +1,156 @@
+import { ctr } from '@noble/ciphers/aes.js';
+import { TacitError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
+import type { NoisedVector } from '../privacy/mechanism.ts';
+import type { SecaggErrorCode } from './errors.ts';
+
+/** One AES-256-CTR keystream, added to or subtracted from a vector of 32-bit words. Its key is used for nothing else. */
+export interface MaskStream {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  readonly sign: 1 | -1;
+}
+
+declare const masked: unique symbol;
+
+/** A vector under all its masks: the only thing that an upload port takes. Only {@link applyMasks} makes one. */
+export interface MaskedVector {
+  readonly values: Uint32Array;
+  readonly [masked]: true;
+}
+
+/** Streams are made and used in pieces of this many bytes: in cache, and large enough for WebCrypto to be fast. */
+const PIECE_BYTES = 1 << 20;
+const zeros = new Uint8Array(PIECE_BYTES);
+const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** Produces bytes [16·block, 16·block + length) of the keystream. */
+type Keystream = (block: number, length: number) => Promise<Uint8Array>;
+
+function counterAt(block: number): Uint8Array {
+  const counter = new Uint8Array(16);
+  new DataView(counter.buffer).setBigUint64(8, BigInt(block));
+  return counter;
+}
+
+async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: Uint8Array): Promise<Keystream> {
+  const cryptoKey = await subtle.importKey('raw', key, 'AES-CTR', false, ['encrypt']);
+  return async (block, length) => {
+    const algorithm = { name: 'AES-CTR', counter: counterAt(block), length: 64 };
+    return new Uint8Array(await subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, length)));
+  };
+}
+
+/** The same bytes without WebCrypto (an insecure browser context). */
+export async function softwareStream(key: Uint8Array): Promise<Keystream> {
+  return async (block, length) => ctr(key, counterAt(block)).encrypt(zeros.subarray(0, length));
+}
+
+/** AES-256-CTR keystream of `key` from counter 0: WebCrypto where there is one. */
+export function keystream(key: Uint8Array): Promise<Keystream> {
+  const { subtle } = crypto;
+  return subtle === undefined ? softwareStream(key) : webCryptoStream(subtle, key);
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  if (littleEndian && bytes.byteOffset % 4 === 0)
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i, true));
+}
+
+/** target[at + i] += sign · words[i] mod 2^32. */
+function addWords(target: Uint32Array, at: number, words: Uint32Array, sign: 1 | -1): void {
+  const n = words.length;
+  if (sign === 1) for (let i = 0; i < n; i++) target[at + i] = (target[at + i] as number) + (words[i] as number);
+  else for (let i = 0; i < n; i++) target[at + i] = (target[at + i] as number) - (words[i] as number);
+}
+
+/** Adds every stream to `values` mod 2^32, piece by piece; the next piece is made while the last one is added. */
+export async function addStreams(values: Uint32Array, streams: readonly MaskStream[]): Promise<void> {
+  const sources = await Promise.all(streams.map(({ key }) => keystream(key)));
+  const pieceWords = PIECE_BYTES / 4;
+  const jobs: { at: number; words: number; stream: number }[] = [];
+  for (let at = 0; at < values.length; at += pieceWords) {
+    const words = Math.min(pieceWords, values.length - at);
+    for (let stream = 0; stream < streams.length; stream++) jobs.push({ at, words, stream });
+  }
+  const make = (i: number): Promise<Uint8Array> | undefined => {
+    const job = jobs[i];
+    return job && (sources[job.stream] as Keystream)(job.at / 4, job.words * 4);
+  };
+  let ahead = make(0);
+  let further = make(1);
+  for (let i = 0; i < jobs.length; i++) {
+    const { at, stream } = jobs[i] as (typeof jobs)[number];
+    const piece = (await ahead) as Uint8Array;
+    ahead = further;
+    further = make(i + 2);
+    addWords(values, at, wordsOf(piece), (streams[stream] as MaskStream).sign);
+  }
+}
+
+const consumed = new WeakSet<Uint32Array>();
+
+/**
+ * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4). Works in place and takes the vector over: a
+ * noised vector can be masked once, because its noise protects one release only. Erases the streams' keys.
+ *
+ * @throws SECAGG_MASK_REUSED when this vector was masked before
+ */
+export async function applyMasks(noised: NoisedVector, streams: readonly MaskStream[]): Promise<MaskedVector> {
+  const { values } = noised;
+  if (consumed.has(values) || streams.length === 0) {
+    throw new TacitError<SecaggErrorCode>('SECAGG_MASK_REUSED', 'a noised vector can be masked and sent only once', {
+      fix: 'Train and noise again for a new session.',
+    });
+  }
+  consumed.add(values);
+  await addStreams(values, streams);
+  for (const { key } of streams) key.fill(0);
+  return { values } as MaskedVector;
+}
+
+/** Little-endian bytes of the vector, 4 per number; a view where the machine is little-endian. */
+export function maskedBytes(vector: MaskedVector): Uint8Array {
+  const { buffer, byteOffset, byteLength } = vector.values;
+  if (littleEndian) return new Uint8Array(buffer, byteOffset, byteLength);
+  const bytes = new Uint8Array(byteLength);
+  const view = new DataView(bytes.buffer);
+  vector.values.forEach((x, i) => view.setUint32(4 * i, x, true));
+  return bytes;
+}
+
+/** SHA-256 (hex) of each piece of `chunkBytes` of the upload, in order: what the manifest lists. */
+export function chunkHashes(bytes: Uint8Array, chunkBytes: number): string[] {
+  const hashes: string[] = [];
+  for (let at = 0; at < bytes.length; at += chunkBytes) hashes.push(sha256Hex(bytes.subarray(at, at + chunkBytes)));
+  return hashes;
+}
+
+/**
+ * Adds one chunk of an upload to the server's accumulator, mod 2^32.
+ * @param chunk - little-endian 32-bit words
+ * @param offset - position of its first word in the vector
+ * @throws SECAGG_SHAPE when it does not lie inside the vector
+ */
+export function addInto(accumulator: Uint32Array, chunk: Uint8Array, offset: number): void {
+  if (chunk.length % 4 !== 0 || offset < 0 || offset + chunk.length / 4 > accumulator.length) {
+    throw new TacitError<SecaggErrorCode>(
+      'SECAGG_SHAPE',
+      `a chunk of ${chunk.length} bytes at ${offset} does not fit ${accumulator.length} numbers`,
+    );
+  }
+  addWords(accumulator, offset, wordsOf(chunk), 1);
+}
+
+/** What the server takes away again: self masks of survivors and what masks with the dropped left behind. */
+export interface UnmaskPlan {
+  readonly selfSeeds: readonly MaskStream[];
+  readonly pairwise: readonly MaskStream[];
+}
+
+/** Turns the sum of uploads into the sum of noised vectors, in place. */
+export async function removeMasks(accumulator: Uint32Array, plan: UnmaskPlan): Promise<void> {
+  await addStreams(accumulator, [...plan.selfSeeds, ...plan.pairwise]);
+}

@@ -1,0 +1,110 @@
+import { TacitError } from '../core/errors.ts';
+import type { SecaggErrorCode } from './errors.ts';
+import { erase, type KeyContext, pairMaskKey, selfMaskKey, sharedSecret } from './keys.ts';
+import type { MaskStream, UnmaskPlan } from './mask.ts';
+import { bytes, type MessageBody, type SecaggConfig } from './messages.ts';
+import type { Answer, Group } from './server.ts';
+import * as checks from './server-checks.ts';
+import { combineShares } from './shamir.ts';
+
+interface Given {
+  readonly shares: ReadonlyMap<string, Answer<'shares'>>;
+  readonly unmask: ReadonlyMap<string, Answer<'unmask'>>;
+}
+
+/** The sum cannot be opened, and whose fault that is. */
+export interface Failure {
+  readonly code: SecaggErrorCode;
+  readonly reason: string;
+  readonly culprits: readonly string[];
+}
+
+interface Opened {
+  readonly shares: { readonly x: number; readonly share: Uint8Array }[];
+  readonly complaints: string[];
+}
+
+/** Checked shares of each member's one secret, by share point, and who complained about the dealer. */
+function collect(group: Group, given: Given): Map<string, Opened> {
+  const opened = new Map(group.members.map((id): [string, Opened] => [id, { shares: [], complaints: [] }]));
+  for (const [holder, { body }] of given.unmask) {
+    const position = group.positions.get(holder) as number;
+    for (const answer of body.shares) {
+      const secret = opened.get(answer.of) as Opened;
+      if (answer.kind === 'complaint') secret.complaints.push(holder);
+      else {
+        const x = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position) + 1;
+        secret.shares.push({ x, share: bytes(answer.share) });
+      }
+    }
+  }
+  return opened;
+}
+
+/** True when every secret has its threshold of shares: nobody needs to wait for a frozen client. */
+export function enoughAnswers(group: Group, given: Given, threshold: number): boolean {
+  if (given.unmask.size < threshold) return false;
+  return [...collect(group, given).values()].every(({ shares }) => shares.length >= threshold);
+}
+
+/**
+ * Reconstructs the seed of each survivor and the mask key of each dropped client, checks both against what their dealer
+ * advertised, and lists the streams to take away.
+ */
+export function reconstruct(group: Group, given: Given, config: SecaggConfig): UnmaskPlan | Failure {
+  const survivors = new Set(group.survivors);
+  const context: KeyContext = {
+    sid: group.sid,
+    weightsSha256: config.weightsSha256,
+    layoutSha256: config.layoutSha256,
+  };
+  const selfSeeds: MaskStream[] = [];
+  const pairwise: MaskStream[] = [];
+  for (const [dealer, { shares, complaints }] of collect(group, given)) {
+    if (shares.length < config.threshold) return missing(dealer, shares.length, complaints, config);
+    const secret = combineShares(shares.slice(0, config.threshold));
+    try {
+      if (survivors.has(dealer)) {
+        const dealt = given.shares.get(dealer) as Answer<'shares'>;
+        checks.checkSeed(group.sid, dealer, secret, bytes(dealt.body.seedCommitment));
+        selfSeeds.push({ key: selfMaskKey(secret, context, dealer), sign: -1 });
+      } else pairwise.push(...leftBehind(group, context, dealer, secret, survivors));
+    } catch (error) {
+      if (!(error instanceof TacitError)) throw error;
+      return { code: error.code as SecaggErrorCode, reason: error.message, culprits: [dealer] };
+    } finally {
+      erase(secret);
+    }
+  }
+  return { selfSeeds, pairwise };
+}
+
+/** The masks that the surviving neighbours of a dropped client applied with it, to be taken away again. */
+function leftBehind(
+  group: Group,
+  context: KeyContext,
+  dropped: string,
+  secretKey: Uint8Array,
+  survivors: ReadonlySet<string>,
+): MaskStream[] {
+  const position = group.positions.get(dropped) as number;
+  checks.checkMaskKey(dropped, secretKey, bytes((group.peers[position] as MessageBody<'advertise'>).maskKey));
+  return group.graph.neighbours(position).flatMap((p) => {
+    const { clientId, maskKey } = group.peers[p] as MessageBody<'advertise'>;
+    if (!survivors.has(clientId)) return [];
+    const secret = sharedSecret(secretKey, bytes(maskKey));
+    const key = pairMaskKey(secret, context, clientId, dropped);
+    erase(secret);
+    return [{ key, sign: clientId < dropped ? (-1 as const) : (1 as const) }];
+  });
+}
+
+/** Too few shares: more complaints than colluders means that an honest holder complained, so the dealer lied. */
+function missing(dealer: string, shares: number, complaints: readonly string[], config: SecaggConfig): Failure {
+  const lied = complaints.length > config.colluders;
+  return {
+    code: lied ? 'SECAGG_SHARE' : 'SECAGG_COHORT_TOO_SMALL',
+    reason: `${shares} shares of ${dealer}’s secret where ${config.threshold} are needed; ${complaints.length} holder(s) say theirs did not open`,
+    culprits: lied ? [dealer] : [],
+  };
+}

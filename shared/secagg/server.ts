@@ -1,0 +1,449 @@
+import { hex } from '../core/bytes.ts';
+import { TacitError } from '../core/errors.ts';
+import type { Signer } from '../core/signing.ts';
+import type { SecaggErrorCode } from './errors.ts';
+import { completeGraph, type Graph } from './graph.ts';
+import type { UnmaskPlan } from './mask.ts';
+import {
+  bytes,
+  type ClientMessageName,
+  digestOf,
+  type MessageBody,
+  openMessage,
+  parseBody,
+  type RosterEntry,
+  rosterHash,
+  type SecaggConfig,
+  type ServerMessageName,
+  type Signed,
+  sessionOf,
+  sidOf,
+  signMessage,
+  survivorsHash,
+} from './messages.ts';
+import { sharingParameters } from './parameters.ts';
+import * as checks from './server-checks.ts';
+import { enoughAnswers, reconstruct } from './server-unmask.ts';
+
+/** The phases that wait for clients, in order; each is named after the message it waits for. */
+export const PHASES = ['advertise', 'shares', 'masked', 'consistent', 'unmask'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** What happens to a session. The shell makes each event durable before it carries out the effects. */
+export type ServerEvent =
+  | {
+      readonly kind: 'message';
+      readonly from: string;
+      readonly name: Exclude<ClientMessageName, 'masked'>;
+      readonly signed: unknown;
+    }
+  /** Every chunk that the signed manifest lists has arrived, with its hash, and is durable. */
+  | { readonly kind: 'uploaded'; readonly from: string; readonly manifest: unknown }
+  | { readonly kind: 'deadline'; readonly phase: Phase }
+  /** The connection is lost: nobody waits for this client until it says something again. */
+  | { readonly kind: 'gone'; readonly from: string };
+
+export type ServerEffect =
+  | { readonly kind: 'send'; readonly to: string; readonly name: ServerMessageName; readonly signed: Signed }
+  /** Come back with `deadline` after this time. */
+  | { readonly kind: 'deadline'; readonly phase: Phase; readonly timeoutMs: number }
+  /** This client has no seat in this session any more; tell it why. */
+  | { readonly kind: 'eject'; readonly clientId: string; readonly code: SecaggErrorCode; readonly reason: string }
+  /** Add this client's chunks to the accumulator, once. From here on it is in the sum. */
+  | { readonly kind: 'add'; readonly clientId: string; readonly manifest: MessageBody<'masked'> }
+  /** Call `removeMasks` on the accumulator. */
+  | ({ readonly kind: 'unmask' } & UnmaskPlan)
+  | { readonly kind: 'finished'; readonly survivors: readonly string[] }
+  | {
+      readonly kind: 'abort';
+      readonly code: SecaggErrorCode;
+      readonly reason: string;
+      readonly culprits: readonly string[];
+    };
+
+/** What each phase collected: the signed message and its checked body. */
+export interface Answer<N extends ClientMessageName> {
+  readonly signed: Signed;
+  readonly body: MessageBody<N>;
+}
+type Answers = { readonly [N in Phase]: ReadonlyMap<string, Answer<N>> };
+
+/** One session. A fold of the events: the same events give the same state and effects. */
+export interface ServerState {
+  readonly config: SecaggConfig;
+  readonly signer: Signer;
+  readonly roster: ReadonlyMap<string, RosterEntry>;
+  /** H(M0), hex, and M0 as sent. */
+  readonly session: string;
+  readonly configMessage: Signed;
+  readonly phase: Phase | 'finished' | 'aborted';
+  readonly answers: Answers;
+  readonly ejected: ReadonlyMap<string, SecaggErrorCode>;
+  readonly gone: ReadonlySet<string>;
+  /** U1 with everything that follows from it; undefined while keys are being advertised. */
+  readonly group: Group | undefined;
+}
+
+/** Who takes part, from the list of keys on. */
+export interface Group {
+  readonly sid: Uint8Array;
+  /** Hex of `sid`. */
+  readonly sidHex: string;
+  /** U1, sorted by id. */
+  readonly peers: readonly MessageBody<'advertise'>[];
+  readonly positions: ReadonlyMap<string, number>;
+  readonly graph: Graph;
+  /** U2, U3, sorted; empty until known. */
+  readonly members: readonly string[];
+  readonly survivors: readonly string[];
+}
+
+export interface ServerStep {
+  readonly state: ServerState;
+  readonly effects: readonly ServerEffect[];
+}
+
+/**
+ * Opens a session and invites the cohort.
+ * @throws SECAGG_PARAMETERS, SECAGG_ROSTER for a configuration that no honest client would accept
+ */
+export function startServer(options: {
+  readonly config: SecaggConfig;
+  readonly signer: Signer;
+  readonly roster: Iterable<RosterEntry>;
+}): ServerStep {
+  const { signer } = options;
+  const roster = new Map([...options.roster].map((entry) => [entry.clientId, entry]));
+  const config = parseBody('config', { body: options.config, signature: 'A'.repeat(88) });
+  const { threshold, degree } = sharingParameters({ cohortSize: config.cohort.length, ...config });
+  if (config.threshold !== threshold || config.degree !== degree) {
+    throw new TacitError<SecaggErrorCode>('SECAGG_PARAMETERS', 'threshold or degree are not those of the rule', {
+      where: 'config',
+    });
+  }
+  const sorted = config.cohort.every((id, i) => roster.has(id) && (i === 0 || (config.cohort[i - 1] as string) < id));
+  if (!sorted || config.rosterHash !== rosterHash(roster.values())) {
+    throw new TacitError<SecaggErrorCode>(
+      'SECAGG_ROSTER',
+      'the cohort is not a sorted part of the roster, or the roster has another hash',
+      { where: 'config' },
+    );
+  }
+  const configMessage = signMessage('config', config, signer);
+  const answers: Answers = {
+    advertise: new Map(),
+    shares: new Map(),
+    masked: new Map(),
+    consistent: new Map(),
+    unmask: new Map(),
+  };
+  const state: ServerState = {
+    config,
+    signer,
+    roster,
+    session: sessionOf(config),
+    configMessage,
+    phase: 'advertise',
+    answers,
+    ejected: new Map(),
+    gone: new Set(),
+    group: undefined,
+  };
+  return { state, effects: phaseEffects(state) };
+}
+
+/** One step of the session. Never throws for what a client may send: that client is ejected with a code. */
+export function serverReduce(state: ServerState, event: ServerEvent): ServerStep {
+  if (!isPhase(state.phase)) return { state, effects: [] };
+  switch (event.kind) {
+    case 'message':
+      return settle(onAnswer(state, event.from, event.name, event.signed));
+    case 'uploaded':
+      return settle(onAnswer(state, event.from, 'masked', event.manifest));
+    case 'gone':
+      if (!state.config.cohort.includes(event.from)) return { state, effects: [] };
+      return settle({ state: { ...state, gone: new Set(state.gone).add(event.from) }, effects: [] });
+    case 'deadline':
+      return event.phase === state.phase ? closePhase(state, []) : { state, effects: [] };
+  }
+}
+
+/** What a client that reconnects should be sent now, or undefined when it has nothing to do but wait. */
+export function messageFor(
+  state: ServerState,
+  clientId: string,
+): { name: ServerMessageName; signed: Signed } | undefined {
+  if (!isPhase(state.phase) || !waitedFor(state, state.phase).includes(clientId)) return undefined;
+  return phaseMessage(state, state.phase, clientId);
+}
+
+/**
+ * The manifest of an upload, checked as `uploaded` will check it, so that chunks can be compared with it as they arrive.
+ * @throws SECAGG_* the code with which the client would be ejected
+ */
+export function openManifest(state: ServerState, from: string, signed: unknown): MessageBody<'masked'> {
+  if (state.phase !== 'masked' || !expected(state, 'masked').includes(from)) {
+    throw new TacitError<SecaggErrorCode>('SECAGG_WRONG_PHASE', `no upload is expected from ${from}`, {
+      where: 'masked',
+    });
+  }
+  return openAnswer(state, from, 'masked', signed) as MessageBody<'masked'>;
+}
+
+function isPhase(phase: ServerState['phase']): phase is Phase {
+  return phase !== 'finished' && phase !== 'aborted';
+}
+
+/** Who may answer in a phase: those who answered the one before. */
+function expected(state: ServerState, phase: Phase): readonly string[] {
+  const { group, config, answers } = state;
+  switch (phase) {
+    case 'advertise':
+      return config.cohort;
+    case 'shares':
+      return group?.peers.map((peer) => peer.clientId) ?? [];
+    case 'masked':
+      return group?.members ?? [];
+    case 'consistent':
+      return group?.survivors ?? [];
+    case 'unmask':
+      return group?.survivors.filter((id) => answers.consistent.has(id)) ?? [];
+  }
+}
+
+function waitedFor(state: ServerState, phase: Phase): readonly string[] {
+  const answered: ReadonlyMap<string, unknown> = state.answers[phase];
+  return expected(state, phase).filter((id) => !answered.has(id) && !state.ejected.has(id));
+}
+
+function eject(state: ServerState, clientId: string, code: SecaggErrorCode, reason: string): ServerStep {
+  return {
+    state: { ...state, ejected: new Map(state.ejected).set(clientId, code) },
+    effects: [{ kind: 'eject', clientId, code, reason }],
+  };
+}
+
+function onAnswer(state: ServerState, from: string, name: Phase, signed: unknown): ServerStep {
+  if (!state.config.cohort.includes(from) || state.ejected.has(from)) return { state, effects: [] };
+  try {
+    const before = state.answers[name]?.get(from);
+    if (before !== undefined) return repeated(state, from, name, before, signed);
+    if (PHASES.indexOf(name) < PHASES.indexOf(state.phase as Phase)) {
+      throw new TacitError<SecaggErrorCode>('SECAGG_DEADLINE', `${name} came after its phase had closed`);
+    }
+    if (name !== state.phase || !expected(state, name).includes(from)) {
+      throw new TacitError<SecaggErrorCode>('SECAGG_WRONG_PHASE', `${name} came in phase ${state.phase}`);
+    }
+    const body = openAnswer(state, from, name, signed);
+    const answers = {
+      ...state.answers,
+      [name]: new Map<string, unknown>(state.answers[name]).set(from, { signed, body }),
+    } as Answers;
+    const gone = new Set(state.gone);
+    gone.delete(from);
+    const effects: ServerEffect[] =
+      name === 'masked' ? [{ kind: 'add', clientId: from, manifest: body as MessageBody<'masked'> }] : [];
+    return { state: { ...state, answers, gone }, effects };
+  } catch (error) {
+    if (!(error instanceof TacitError)) throw error;
+    return eject(state, from, error.code as SecaggErrorCode, error.message);
+  }
+}
+
+/** The same message again is a retransmission. Another one under a good signature is equivocation; anything else is noise. */
+function repeated(state: ServerState, from: string, name: Phase, before: Answer<Phase>, signed: unknown): ServerStep {
+  const publicKey = (state.roster.get(from) as RosterEntry).publicKey;
+  const again = openMessage(name, signed, publicKey);
+  if (digestOf(again) === digestOf(before.body)) return { state, effects: [] };
+  throw new TacitError<SecaggErrorCode>('SECAGG_EQUIVOCATION', `two different ${name} messages`);
+}
+
+/** Opens and checks one client's message for the phase. @throws SECAGG_* */
+function openAnswer(state: ServerState, from: string, name: Phase, signed: unknown): MessageBody<Phase> {
+  const body = openMessage(name, signed, (state.roster.get(from) as RosterEntry).publicKey);
+  const { group, session, config, answers } = state;
+  checks.checkAddress(body, { session, sid: group?.sidHex, from }, name);
+  if (name === 'advertise') {
+    checks.checkKeys(
+      body as MessageBody<'advertise'>,
+      [...answers.advertise.values()].map((a) => a.body),
+    );
+    return body;
+  }
+  const known = group as Group;
+  const position = known.positions.get(from) as number;
+  if (name === 'shares')
+    checks.checkShares(body as MessageBody<'shares'>, checks.holderNames(known.graph, position, known.peers));
+  if (name === 'masked') checks.checkManifest(body as MessageBody<'masked'>, config);
+  if (name === 'consistent')
+    checks.checkSigned(body as MessageBody<'consistent'>, survivorsHash(known.sidHex, known.survivors));
+  if (name === 'unmask') checkUnmask(known, answers, from, body as MessageBody<'unmask'>);
+  return body;
+}
+
+/** Every answer is due, and every share opens what its dealer committed to. */
+function checkUnmask(group: Group, answers: Answers, from: string, body: MessageBody<'unmask'>): void {
+  const position = group.positions.get(from) as number;
+  const survivors = new Set(group.survivors);
+  const due = new Map<string, 'seed' | 'key'>();
+  for (const p of group.graph.holders(position)) {
+    const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
+    if (answers.shares.has(dealer) && group.members.includes(dealer))
+      due.set(dealer, survivors.has(dealer) ? 'seed' : 'key');
+  }
+  checks.checkAnswers(body, due);
+  for (const answer of body.shares) {
+    if (answer.kind === 'complaint') continue;
+    const j = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position);
+    const dealt = answers.shares.get(answer.of)?.body.shares[j] as MessageBody<'shares'>['shares'][number];
+    const label = { sid: group.sid, from: answer.of, to: from, x: j + 1 };
+    checks.checkShare(label, answer, bytes(answer.kind === 'seed' ? dealt.seedCommitment : dealt.keyCommitment));
+  }
+}
+
+/** Closes the phase when nobody is waited for, or when too few are left for it ever to succeed. */
+function settle(step: ServerStep): ServerStep {
+  const { state } = step;
+  if (!isPhase(state.phase)) return step;
+  const waiting = waitedFor(state, state.phase);
+  const possible = waiting.length + takenUp(state, state.phase).length;
+  const enough =
+    state.phase === 'unmask' &&
+    state.group !== undefined &&
+    enoughAnswers(state.group, state.answers, state.config.threshold);
+  if (!enough && possible >= needed(state, state.phase) && waiting.some((id) => !state.gone.has(id))) return step;
+  return closePhase(state, step.effects);
+}
+
+/** Answers of a phase that count when it closes: an upload is in the sum even if its sender was ejected later. */
+function takenUp(state: ServerState, phase: Phase): readonly string[] {
+  const answered: ReadonlyMap<string, unknown> = state.answers[phase];
+  return expected(state, phase).filter(
+    (id) => answered.has(id) && (phase === 'masked' || phase === 'unmask' || !state.ejected.has(id)),
+  );
+}
+
+function needed(state: ServerState, phase: Phase): number {
+  const { threshold, minimumCohort } = state.config;
+  return phase === 'consistent' || phase === 'unmask' ? threshold : Math.max(threshold, minimumCohort);
+}
+
+function closePhase(state: ServerState, before: readonly ServerEffect[]): ServerStep {
+  const phase = state.phase as Phase;
+  const present = takenUp(state, phase);
+  const late = phase === 'unmask' ? [] : waitedFor(state, phase);
+  const ejected = new Map<string, SecaggErrorCode>([
+    ...state.ejected,
+    ...late.map((id) => [id, 'SECAGG_DEADLINE'] as const),
+  ]);
+  const closed = { ...state, ejected };
+  const reason = `nothing came from it in phase ${phase}`;
+  const effects = [
+    ...before,
+    ...late.map((clientId): ServerEffect => ({ kind: 'eject', clientId, code: 'SECAGG_DEADLINE', reason })),
+  ];
+  if (present.length < needed(state, phase)) {
+    return abort(
+      closed,
+      effects,
+      'SECAGG_COHORT_TOO_SMALL',
+      `${present.length} clients in phase ${phase} where ${needed(state, phase)} are needed`,
+      [],
+    );
+  }
+  if (phase === 'unmask') return finish(closed, effects);
+  const next = {
+    ...closed,
+    phase: PHASES[PHASES.indexOf(phase) + 1] as Phase,
+    group: nextGroup(closed, phase, present),
+  };
+  return settle({ state: next, effects: [...effects, ...phaseEffects(next)] });
+}
+
+function nextGroup(state: ServerState, phase: Phase, present: readonly string[]): Group | undefined {
+  const { group, answers, session } = state;
+  if (phase === 'advertise') {
+    const peers = present.map((id) => (answers.advertise.get(id) as Answer<'advertise'>).body);
+    const sid = sidOf(session, peers);
+    const positions = new Map(present.map((id, i) => [id, i]));
+    return { sid, sidHex: hex(sid), peers, positions, graph: completeGraph(peers.length), members: [], survivors: [] };
+  }
+  if (phase === 'shares') return { ...(group as Group), members: present };
+  if (phase === 'masked') return { ...(group as Group), survivors: present };
+  return group;
+}
+
+function phaseEffects(state: ServerState): ServerEffect[] {
+  const phase = state.phase as Phase;
+  const shared = phase === 'masked' || phase === 'advertise' ? undefined : phaseMessage(state, phase, '');
+  const sends = waitedFor(state, phase).map(
+    (to): ServerEffect => ({ kind: 'send', to, ...(shared ?? phaseMessage(state, phase, to)) }),
+  );
+  return [...sends, { kind: 'deadline', phase, timeoutMs: state.config.deadlines[`${phase}Ms`] }];
+}
+
+function phaseMessage(state: ServerState, phase: Phase, to: string): { name: ServerMessageName; signed: Signed } {
+  const { group, answers, session, signer } = state;
+  if (phase === 'advertise' || group === undefined) return { name: 'config', signed: state.configMessage };
+  const { sidHex: sid, peers, members, survivors } = group;
+  switch (phase) {
+    case 'shares': {
+      const advertisements = peers.map((peer) => (answers.advertise.get(peer.clientId) as Answer<'advertise'>).signed);
+      return { name: 'keys', signed: signMessage('keys', { session, advertisements }, signer) };
+    }
+    case 'masked':
+      return {
+        name: 'inbox',
+        signed: signMessage(
+          'inbox',
+          { session, sid, members: [...members], shares: inboxOf(group, answers, to) },
+          signer,
+        ),
+      };
+    case 'consistent':
+      return {
+        name: 'survivors',
+        signed: signMessage('survivors', { session, sid, survivors: [...survivors] }, signer),
+      };
+    case 'unmask': {
+      const signatures = [...answers.consistent]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([, answer]) => answer.signed);
+      return { name: 'signatures', signed: signMessage('signatures', { session, sid, signatures }, signer) };
+    }
+  }
+}
+
+/** What the neighbours of `to` that shared sealed for it, in the order of the members. */
+function inboxOf(group: Group, answers: Answers, to: string): MessageBody<'inbox'>['shares'] {
+  const position = group.positions.get(to) as number;
+  const members = new Set(group.members);
+  return group.graph.neighbours(position).flatMap((p) => {
+    const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
+    if (!members.has(dealer)) return [];
+    const entry = answers.shares.get(dealer)?.body.shares[group.graph.holders(p).indexOf(position)];
+    return entry === undefined
+      ? []
+      : [{ from: dealer, seedCommitment: entry.seedCommitment, keyCommitment: entry.keyCommitment, box: entry.box }];
+  });
+}
+
+function finish(state: ServerState, effects: readonly ServerEffect[]): ServerStep {
+  const result = reconstruct(state.group as Group, state.answers, state.config);
+  if ('code' in result) return abort(state, effects, result.code, result.reason, result.culprits);
+  const { survivors } = state.group as Group;
+  return {
+    state: { ...state, phase: 'finished' },
+    effects: [...effects, { kind: 'unmask', ...result }, { kind: 'finished', survivors }],
+  };
+}
+
+function abort(
+  state: ServerState,
+  effects: readonly ServerEffect[],
+  code: SecaggErrorCode,
+  reason: string,
+  culprits: readonly string[],
+): ServerStep {
+  return { state: { ...state, phase: 'aborted' }, effects: [...effects, { kind: 'abort', code, reason, culprits }] };
+}

@@ -1,0 +1,298 @@
+import { base64, utf8 } from '../../shared/core/bytes.ts';
+import { canonicalJson } from '../../shared/core/canonical.ts';
+import { sha256, sha256Hex } from '../../shared/core/hash.ts';
+import { seededRng } from '../../shared/core/rng.ts';
+import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
+import type { NoisedVector } from '../../shared/privacy/mechanism.ts';
+import {
+  type ClientEffect,
+  type ClientEvent,
+  type ClientRecord,
+  type ClientState,
+  clientReduce,
+  startClient,
+} from '../../shared/secagg/client.ts';
+import {
+  addInto,
+  applyMasks,
+  chunkHashes,
+  type MaskedVector,
+  type MaskStream,
+  maskedBytes,
+  removeMasks,
+} from '../../shared/secagg/mask.ts';
+import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
+import { sharingParameters } from '../../shared/secagg/parameters.ts';
+import {
+  type Phase,
+  type ServerEffect,
+  type ServerEvent,
+  type ServerState,
+  serverReduce,
+  startServer,
+} from '../../shared/secagg/server.ts';
+
+/** A whole session in one process: the reducers of production, and a shell that is only queues. */
+
+export function names(n: number): string[] {
+  return Array.from({ length: n }, (_, i) => `client-${String(i + 1).padStart(3, '0')}`);
+}
+
+export function identity(name: string): Signer {
+  return signerFromSeed(sha256(utf8(`identity of ${name}`)));
+}
+
+export const serverSigner = identity('server');
+
+export function rosterOf(ids: readonly string[]): RosterEntry[] {
+  return ids.map((clientId) => ({ clientId, publicKey: identity(clientId).publicKey }));
+}
+
+export interface SessionOptions {
+  readonly n: number;
+  readonly colluders?: number;
+  readonly minimumCohort?: number;
+  readonly dimension?: number;
+  readonly chunkBytes?: number;
+  readonly round?: number;
+  readonly attempt?: number;
+  readonly weights?: string;
+}
+
+export function configOf(options: SessionOptions): SecaggConfig {
+  const { n, colluders = 0, dimension = 7, chunkBytes = 16, round = 1, attempt = 1, weights = 'weights' } = options;
+  const cohort = names(n);
+  const loose = Math.floor((n + colluders) / 2) + 1;
+  const minimumCohort = options.minimumCohort ?? (n > 64 ? 3 * Math.floor(n / 4) : loose);
+  return {
+    protocol: 'secagg/1',
+    run: 'run-1',
+    round,
+    attempt,
+    stage: 0,
+    rosterHash: rosterHash(rosterOf(cohort)),
+    cohort,
+    weightsSha256: sha256Hex(utf8(weights)),
+    layoutSha256: sha256Hex(utf8('layout')),
+    ledger: { index: 0, checkpoint: 'tacit\n1\n', inclusion: [] },
+    dimension,
+    ringBits: 32,
+    scale: 1000,
+    l2Clip: 1,
+    localSigma: 100,
+    minimumCohort,
+    colluders,
+    ...sharingParameters({ cohortSize: n, colluders, minimumCohort }),
+    deadlines: { advertiseMs: 5000, sharesMs: 1000, maskedMs: 1000, consistentMs: 1000, unmaskMs: 1000 },
+    chunkBytes,
+  };
+}
+
+/** Stands for a vector that the privacy mechanism made; these tests are about what happens after it. */
+export function vector(values: Uint32Array): NoisedVector {
+  return { values } as unknown as NoisedVector;
+}
+
+export function randomVector(seed: string, dimension: number): Uint32Array {
+  const bytes = seededRng(seed).bytes(4 * dimension);
+  return new Uint32Array(bytes.buffer, 0, dimension);
+}
+
+/** Where a client vanishes: it never says the word, or (for `upload`) sends the first chunk only. */
+export type DropStage = Phase | 'upload';
+
+export interface Client {
+  readonly id: string;
+  state: ClientState;
+  readonly input: Uint32Array;
+  readonly records: ClientRecord[];
+  readonly sent: { name: string; signed: Signed }[];
+  masked: MaskedVector | undefined;
+  streams: readonly MaskStream[];
+  code: string | undefined;
+  done: boolean;
+}
+
+type Hook = (message: { to: string; name: string; signed: Signed }) => Signed | undefined;
+
+/** A simulated session. `toClient` and `toServer` may change a message, or swallow it by returning undefined. */
+export class Session {
+  readonly config: SecaggConfig;
+  readonly clients = new Map<string, Client>();
+  readonly events: ServerEvent[] = [];
+  readonly effects: ServerEffect[] = [];
+  readonly accumulator: Uint32Array;
+  server: ServerState;
+  drops = new Map<string, DropStage>();
+  toClient: Hook = ({ signed }) => signed;
+  toServer: Hook = ({ signed }) => signed;
+  outcome: 'finished' | 'aborted' | undefined;
+  abort: Extract<ServerEffect, { kind: 'abort' }> | undefined;
+  survivors: readonly string[] = [];
+  readonly ejections = new Map<string, string>();
+  private readonly queue: (() => Promise<void>)[] = [];
+  private readonly roster: RosterEntry[];
+  private readonly seed: string;
+
+  constructor(options: SessionOptions, seed = 'session') {
+    this.config = configOf(options);
+    this.seed = seed;
+    this.roster = rosterOf(this.config.cohort);
+    this.accumulator = new Uint32Array(this.config.dimension);
+    const started = startServer({ config: this.config, signer: serverSigner, roster: this.roster });
+    this.server = started.state;
+    this.serverEffects(started.effects);
+  }
+
+  /** Runs until nothing moves; then deadlines fire, until the session is over. */
+  async run(): Promise<this> {
+    for (let guard = 0; this.outcome === undefined && guard < 10; guard++) {
+      await this.drain();
+      const { phase } = this.server;
+      if (phase !== 'finished' && phase !== 'aborted') this.event({ kind: 'deadline', phase });
+    }
+    await this.drain();
+    return this;
+  }
+
+  async drain(): Promise<void> {
+    for (let job = this.queue.shift(); job !== undefined; job = this.queue.shift()) await job();
+  }
+
+  event(event: ServerEvent): void {
+    this.events.push(event);
+    const step = serverReduce(this.server, event);
+    this.server = step.state;
+    this.serverEffects(step.effects);
+  }
+
+  private serverEffects(effects: readonly ServerEffect[]): void {
+    for (const effect of effects) {
+      this.effects.push(effect);
+      if (effect.kind === 'send') this.queue.push(() => this.deliver(effect));
+      if (effect.kind === 'eject') this.ejections.set(effect.clientId, effect.code);
+      if (effect.kind === 'add') this.queue.push(async () => this.add(effect.clientId, effect.manifest.chunks));
+      if (effect.kind === 'unmask') this.queue.push(() => removeMasks(this.accumulator, effect));
+      if (effect.kind === 'finished') {
+        this.outcome = 'finished';
+        this.survivors = effect.survivors;
+      }
+      if (effect.kind === 'abort') {
+        this.outcome = 'aborted';
+        this.abort = effect;
+      }
+    }
+  }
+
+  private add(id: string, chunks: readonly string[]): void {
+    const bytes = maskedBytes((this.clients.get(id) as Client).masked as MaskedVector);
+    chunks.forEach((hash, i) => {
+      const chunk = bytes.subarray(i * this.config.chunkBytes, (i + 1) * this.config.chunkBytes);
+      if (sha256Hex(chunk) !== hash) throw new Error('the shell would refuse this chunk');
+      addInto(this.accumulator, chunk, (i * this.config.chunkBytes) / 4);
+    });
+  }
+
+  private async deliver({ to, name, signed }: Extract<ServerEffect, { kind: 'send' }>): Promise<void> {
+    const message = this.toClient({ to, name, signed });
+    if (message === undefined) return;
+    if (name === 'config') return this.startClient(to, message);
+    const client = this.clients.get(to);
+    if (client !== undefined) await this.clientEvent(client, { kind: 'message', name, signed: message });
+  }
+
+  async startClient(id: string, config: unknown, last?: ClientRecord): Promise<void> {
+    const step = startClient({
+      clientId: id,
+      signer: identity(id),
+      serverPublicKey: serverSigner.publicKey,
+      roster: this.roster,
+      config,
+      rng: seededRng(`${this.seed}/${id}`),
+      last,
+    });
+    const input = randomVector(`${this.seed}/input/${id}`, this.config.dimension);
+    const client: Client = {
+      id,
+      state: step.state,
+      input,
+      records: [],
+      sent: [],
+      masked: undefined,
+      streams: [],
+      code: undefined,
+      done: false,
+    };
+    this.clients.set(id, client);
+    await this.clientEffects(client, step.effects);
+  }
+
+  async clientEvent(client: Client, event: ClientEvent): Promise<void> {
+    const step = clientReduce(client.state, event);
+    client.state = step.state;
+    await this.clientEffects(client, step.effects);
+  }
+
+  private async clientEffects(client: Client, effects: readonly ClientEffect[]): Promise<void> {
+    for (const effect of effects) {
+      if (effect.kind === 'persist') client.records.push(effect.record);
+      if (effect.kind === 'abort') client.code = effect.code;
+      if (effect.kind === 'done') client.done = true;
+      if (effect.kind === 'send') this.fromClient(client, effect);
+      if (effect.kind === 'mask') {
+        client.streams = effect.streams.map(({ key, sign }) => ({ key: key.slice(), sign }));
+        client.masked = await applyMasks(vector(client.input.slice()), effect.streams);
+        await this.clientEvent(client, {
+          kind: 'masked',
+          chunks: chunkHashes(maskedBytes(client.masked), this.config.chunkBytes),
+        });
+      }
+    }
+  }
+
+  private fromClient(client: Client, { name, signed }: Extract<ClientEffect, { kind: 'send' }>): void {
+    client.sent.push({ name, signed });
+    const stage = this.drops.get(client.id);
+    if (stage === name || (stage === 'upload' && name === 'masked')) {
+      this.drops.set(client.id, stage);
+      this.clients.delete(client.id);
+      this.queue.push(async () => this.event({ kind: 'gone', from: client.id }));
+      return;
+    }
+    const message = this.toServer({ to: client.id, name, signed });
+    if (message === undefined) return;
+    this.queue.push(async () => {
+      if (name === 'masked') this.event({ kind: 'uploaded', from: client.id, manifest: message });
+      else this.event({ kind: 'message', from: client.id, name, signed: message });
+    });
+  }
+
+  /** What the sum must be: the inputs of the survivors, mod 2^32. */
+  expectedSum(): Uint32Array {
+    const sum = new Uint32Array(this.config.dimension);
+    for (const id of this.survivors) {
+      const input = randomVector(`${this.seed}/input/${id}`, this.config.dimension);
+      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (input[i] as number);
+    }
+    return sum;
+  }
+}
+
+/** The message with one character of its signature's base64 changed to another signature of the same length. */
+export function badlySigned(message: Signed): Signed {
+  return { ...message, signature: base64(new Uint8Array(64).fill(3)) };
+}
+
+/** A digest of everything that a list of effects says, keys of masks included. */
+export function effectsDigest(effects: readonly unknown[]): string {
+  const plain = JSON.parse(
+    JSON.stringify(effects, (_, value) => (value instanceof Uint8Array ? base64(value) : value)),
+  );
+  return sha256Hex(utf8(canonicalJson(plain)));
+}
+
+/** Every subset of `items` with `size` members. */
+export function subsets<T>(items: readonly T[], size: number): T[][] {
+  if (size === 0) return [[]];
+  return items.flatMap((item, i) => subsets(items.slice(i + 1), size - 1).map((rest) => [item, ...rest]));
+}
