@@ -2,9 +2,9 @@
 import { parse } from 'csv-parse/browser/esm/sync';
 import { TacitError } from '../core/errors.ts';
 import { LIMITS } from '../core/limits.ts';
+import { neededColumns, type RecordColumns, type Row, requireColumns } from './columns.ts';
 import type { TextErrorCode } from './errors.ts';
 import { lines } from './lines.ts';
-import { neededColumns, type RecordColumns, type Row, requireColumns } from './records.ts';
 
 const DELIMITERS = [',', ';', '\t'] as const;
 
