@@ -97,7 +97,7 @@ function files(folder: string, pattern: RegExp): string[] {
 function pages(folder: string, left?: RegExp): Document[] {
   return files(folder, /\.html(\.en)?$/)
     .filter((f) => left === undefined || !left.test(f))
-    .map((f) => htmlToParagraphs(text(f)));
+    .map((f) => htmlToParagraphs(text(f)).filter((p) => !p.startsWith('This page is: ')));
 }
 
 /** Neighbouring synsets of a WordNet data file are related, so they make a document. */
