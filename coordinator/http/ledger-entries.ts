@@ -2,7 +2,7 @@ import express, { type Router } from 'express';
 import { z } from 'zod';
 import { hex } from '../../shared/core/bytes.ts';
 import { TacitError } from '../../shared/core/errors.ts';
-import type { Ledger } from '../../shared/ledger/log.ts';
+import type { Ledger, LedgerRecord } from '../../shared/ledger/log.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { LedgerEntriesView } from '../../shared/protocol/views.ts';
 import { noStore } from './headers.ts';
@@ -24,8 +24,7 @@ export function ledgerEntriesRouter(ledger: Ledger): Router {
   router.get('/ledger/entries', noStore, async (request, response) => {
     const { from, limit } = parseAs(page, request.query, request);
     const size = ledger.size;
-    const entries: LedgerEntriesView['entries'][number][] = [];
-    for (let index = from; index < Math.min(size, from + limit); index++) entries.push(await view(ledger, index));
+    const entries = (await ledger.entries(from, from + limit)).map(view);
     response.json({ size, entries } satisfies LedgerEntriesView);
   });
   router.get('/ledger/entries/:file', async (request, response) => {
@@ -37,7 +36,7 @@ export function ledgerEntriesRouter(ledger: Ledger): Router {
       });
     }
     if (proof === undefined) {
-      response.set('Cache-Control', 'no-cache').json(await view(ledger, index));
+      response.set('Cache-Control', 'no-cache').json(view(await ledger.entry(index)));
       return;
     }
     response.set({ 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' });
@@ -46,7 +45,6 @@ export function ledgerEntriesRouter(ledger: Ledger): Router {
   return router;
 }
 
-async function view(ledger: Ledger, index: number): Promise<LedgerEntriesView['entries'][number]> {
-  const { text, leafHash } = await ledger.entry(index);
-  return { index, leafHash: hex(leafHash), entry: JSON.parse(text) as unknown };
+function view({ index, leafHash, entry }: LedgerRecord): LedgerEntriesView['entries'][number] {
+  return { index, leafHash: hex(leafHash), entry };
 }

@@ -19,7 +19,10 @@ export function ledgerLogRouter(ledger: Ledger): Router {
   router.get('/tile/*path', async (request, response) => {
     const id = parseTilePath(request.path.slice(1));
     if (id === undefined) throw absent(request.path);
-    const bytes = await ledger.tile(id);
+    const bytes =
+      id.level === 'entries'
+        ? await ledger.entryBundle(id.index, id.width)
+        : await ledger.tile(id.level, id.index, id.width);
     if (bytes === undefined) throw absent(request.path);
     sendImmutable(response, bytes);
   });
