@@ -6,7 +6,7 @@ export interface CorpusMarks {
   readonly words: readonly string[];
 }
 
-const LINK = /\b(?:https?|ftp):\/\/[^\s<>"]+|\bwww\.[^\s<>"]+/gi;
+const LINK = /(?:https?|ftp):\/\/[^\s<>"]+|\bwww\.[^\s<>"]+/gi;
 // Bounded on both sides of the @: a long word without one would otherwise be scanned again from every letter.
 const ADDRESS = /[\w.+=-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}/g;
 
