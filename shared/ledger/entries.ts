@@ -18,7 +18,8 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits');
 const key = z.base64().length(44);
 const signature = z.base64().length(88);
 const words = (max: number) => z.string().min(1).max(max);
-const id = words(128);
+/** Printable ASCII without spaces: ids also become operation ids of the store. */
+const id = z.string().regex(/^[\x21-\x7e]{1,128}$/, '1–128 printable ASCII characters without spaces');
 const count = z.number().int().min(0);
 const round = { run: id, round: z.number().int().min(1), stage: count, attempt: z.number().int().min(1) };
 const document = z.record(z.string(), z.json());
