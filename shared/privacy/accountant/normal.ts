@@ -5,7 +5,7 @@
  * relative accuracy and differences of tails can be formed before the exponential is applied.
  */
 
-const LOG_SQRT_2PI = 0.918938533204672741780329736406;
+const LOG_SQRT_2PI = 0.9189385332046728;
 
 /**
  * Chebyshev coefficients of R(x)/t in t = 3/(3 + x) ∈ (0, 1], x ≥ 0, computed with 50 digits; the first one left out
