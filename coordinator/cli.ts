@@ -1,6 +1,7 @@
 import { command, runCommand } from '../shared/node/command-line.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
 import { configCommand } from './commands/config.ts';
+import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
 
 /** Everything but `tacit client`. @returns the exit code */
@@ -9,7 +10,7 @@ export function main(argv: readonly string[]): Promise<number> {
     .version(packageVersion)
     .enablePositionalOptions()
     .helpCommand(false);
-  for (const sub of [runCommands(), configCommand()]) program.addCommand(sub);
+  for (const sub of [runCommands(), privacyCommand(), configCommand()]) program.addCommand(sub);
   // `tacit client` is another application; bin/tacit.js hands over to it.
   program.addCommand(command('client', 'take part in a run with your own data', 'tacit client --help'));
   return runCommand(program, argv);

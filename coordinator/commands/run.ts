@@ -1,9 +1,13 @@
 import type { Command } from 'commander';
 import { command, openTerminal, type Terminal } from '../../shared/node/command-line.ts';
+import { readTextFile } from '../../shared/node/documents.ts';
 import { formatDelta, table } from '../../shared/node/format.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
 import { readPlanFile } from '../plan-file.ts';
 import { remoteOf, withRemote } from './remote.ts';
+
+/** Both files together stay below what the coordinator takes. */
+const HELD_OUT_BYTES = 24 << 20;
 
 interface Options {
   readonly coordinator: string;
@@ -13,14 +17,21 @@ interface Options {
 
 /** `tacit run create|list|show|invite|stop`, over HTTP from anywhere. */
 export function runCommands(): Command {
-  const create = withRemote(
-    command('create', 'commit a plan: sigma is computed, the budget reserved', 'tacit run create plans/head.yaml'),
-  )
+  const example = 'tacit run create plans/head.yaml --validation validation.jsonl --test test.jsonl';
+  const create = withRemote(command('create', 'commit a plan: sigma is computed, the budget reserved', example))
     .argument('<plan>', 'plan file, YAML or JSON')
-    .action(async (file: string, options: Options) => {
-      const { text } = await readPlanFile(file);
-      const run = await remoteOf(options).post<RunView>('/api/v1/runs', text, 'application/yaml');
-      show(run, openTerminal(options.json === true));
+    .requiredOption('--validation <file>', 'JSON Lines with which the best round is chosen')
+    .requiredOption('--test <file>', 'JSON Lines that are reported at the end, and never chosen on')
+    .action(async (file: string, options: Options & { validation: string; test: string }) => {
+      const { text: plan } = await readPlanFile(file);
+      const [validation, test] = await Promise.all(
+        [options.validation, options.test].map((f) => readTextFile(f, HELD_OUT_BYTES)),
+      );
+      const body = JSON.stringify({ plan, validation, test });
+      show(
+        await remoteOf(options).post<RunView>('/api/v1/runs', body, 'application/json'),
+        openTerminal(options.json === true),
+      );
     });
   const list = withRemote(command('list', 'all runs', 'tacit run list')).action(async (options: Options) => {
     const runs = await remoteOf(options).get<readonly RunView[]>('/api/v1/runs');
@@ -78,7 +89,7 @@ export function runCommands(): Command {
       );
       show(run, openTerminal(options.json === true));
     });
-  const group = command('run', 'runs of a coordinator', 'tacit run create plans/head.yaml');
+  const group = command('run', 'runs of a coordinator', example);
   for (const sub of [create, list, one, invite, stop]) group.addCommand(sub);
   return group;
 }

@@ -8,6 +8,8 @@ export const HTTP_LIMITS = {
   ledgerPageEntries: 1_000,
   /** JSON body of a prediction request: the longest texts allowed, as UTF-8, would not fit; 8 MiB of them do. */
   predictBytes: 8 << 20,
+  /** Body that creates a run: the plan and held-out texts; the operator alone may send it. */
+  runBytes: 64 << 20,
   /** Body of a small operator request (stop, invite). */
   smallBodyBytes: 16 << 10,
   /** Milliseconds the readiness probe waits for the store. */

@@ -1,5 +1,6 @@
 import express, { type Router } from 'express';
 import { z } from 'zod';
+import { utf8 } from '../../shared/core/bytes.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
@@ -10,6 +11,13 @@ import { noStore } from './headers.ts';
 import { HTTP_LIMITS } from './limits.ts';
 import { idOf, parseAs } from './requests.ts';
 
+const runBody = z.strictObject({
+  /** The plan file's text, YAML or JSON. */
+  plan: z.string().min(1).max(LIMITS.planBytes),
+  /** The coordinator's own labelled texts, JSON Lines: the first chooses the best round, the second is only reported. */
+  validation: z.string().min(1),
+  test: z.string().min(1),
+});
 const stopBody = z.strictObject({ reason: z.string().min(1).max(500).default('stopped by the operator') });
 const invitationBody = z.strictObject({
   organisation: z.string().min(1).max(200).optional(),
@@ -37,14 +45,14 @@ export function runsRouter(service: CoordinatorService, operatorToken: string, n
     existing(service, idOf(request));
     response.json(service.rounds(idOf(request)));
   });
-  // YAML is a superset of JSON, so one parser reads a plan of either kind, whatever Content-Type was sent.
   router.post(
     '/runs',
     operator,
-    express.text({ type: () => true, limit: LIMITS.planBytes, inflate: false }),
+    express.json({ limit: HTTP_LIMITS.runBytes, inflate: false }),
     async (request, response) => {
-      const text: unknown = request.body;
-      const run = await service.createRun(typeof text === 'string' ? text : '', 'the request’s body');
+      const { plan, validation, test } = parseAs(runBody, request.body, request);
+      const heldOut = { validation: utf8(validation), test: utf8(test) };
+      const run = await service.createRun(plan, 'the request’s plan', heldOut);
       response.status(201).location(`/api/v1/runs/${run.id}`).json(run);
     },
   );

@@ -80,8 +80,15 @@ function usageError(
   error: CommanderError,
   argv: readonly string[],
 ): TacitError<CommandLineErrorCode> {
-  const sub = argv.find((a) => program.commands.some((c) => c.name() === a));
-  const help = [program.name(), ...(sub === undefined ? [] : [sub]), '--help'].join(' ');
+  const path = [program.name()];
+  let at = program;
+  for (const word of argv) {
+    const next = at.commands.find((c) => c.name() === word);
+    if (next === undefined) break;
+    at = next;
+    path.push(word);
+  }
+  const help = [...path, '--help'].join(' ');
   const what =
     error.code === 'commander.help'
       ? 'a command is missing'

@@ -111,27 +111,32 @@ describe('operator', () => {
     expect(f.calls).toEqual([]);
   });
 
-  it('creates a run from the body as it is, YAML or JSON', async () => {
-    const created = await post('/api/v1/runs', 'name: mail\n', { ...operator, 'content-type': 'application/yaml' });
+  const json = { ...operator, 'content-type': 'application/json' };
+  const create = (plan: string) =>
+    post('/api/v1/runs', JSON.stringify({ plan, validation: '{"text":"a"}\n', test: '{}' }), json);
+
+  it('creates a run from a plan and held-out texts, passed on as they are', async () => {
+    const created = await create('name: mail\n');
     expect([created.status, created.headers.get('location')]).toEqual([201, '/api/v1/runs/run-1']);
+    const heldOut = { validation: new TextEncoder().encode('{"text":"a"}\n'), test: new TextEncoder().encode('{}') };
     expect(f.calls.at(-1)).toEqual({
       name: 'createRun',
-      args: { planText: 'name: mail\n', where: 'the request’s body' },
+      args: { planText: 'name: mail\n', where: 'the request’s plan', heldOut },
     });
-    await post('/api/v1/runs', '{"name":"mail"}', { ...operator, 'content-type': 'application/json' });
-    expect(f.calls.at(-1)?.args).toMatchObject({ planText: '{"name":"mail"}' });
+    const bad = await post('/api/v1/runs', '{"plan":"x"}', json);
+    expect([bad.status, (await error(bad)).what]).toEqual([400, expect.stringMatching(/validation: .*; test: /)]);
   });
 
   it('passes coded refusals on with their status, and hides everything else', async () => {
-    const over = await post('/api/v1/runs', 'over', operator);
+    const over = await create('over');
     expect(over.status).toBe(409);
     expect(await error(over)).toEqual({
       code: 'BUDGET_EXCEEDED',
       what: 'too much',
-      where: 'the request’s body',
+      where: 'the request’s plan',
       fix: 'Ask for less.',
     });
-    const boom = await post('/api/v1/runs', 'boom', operator);
+    const boom = await create('boom');
     expect(boom.status).toBe(500);
     const text = JSON.stringify(await boom.json());
     expect(text).toContain('"INTERNAL"');
@@ -139,15 +144,15 @@ describe('operator', () => {
     expect(f.logged.join('')).toContain('secret detail');
   });
 
-  it('refuses a plan over the limit before reading it whole', async () => {
-    const response = await post('/api/v1/runs', 'x'.repeat(LIMITS.planBytes + 1), operator);
+  it('refuses bodies over their limit', async () => {
+    const response = await post('/api/v1/runs/run-1/stop', JSON.stringify({ reason: 'x'.repeat(20_000) }), json);
     expect([response.status, (await error(response)).code]).toEqual([413, 'MESSAGE_TOO_LARGE']);
+    expect((await create('x'.repeat(LIMITS.planBytes + 1))).status).toBe(400);
   });
 
   it('stops, invites and promotes', async () => {
     expect((await post('/api/v1/runs/run-1/stop', null, operator)).status).toBe(200);
     expect(f.calls.at(-1)?.args).toEqual({ runId: 'run-1', reason: 'stopped by the operator' });
-    const json = { ...operator, 'content-type': 'application/json' };
     expect((await post('/api/v1/runs/run-1/invitations', '{"organisation":"A","validHours":1}', json)).status).toBe(
       201,
     );

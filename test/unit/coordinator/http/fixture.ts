@@ -112,10 +112,10 @@ export async function startFixture(): Promise<Fixture> {
         timeline: [],
       },
     ],
-    createRun(planText, where) {
+    createRun(planText, where, heldOut) {
       if (planText === 'boom') throw new Error('secret detail /etc/passwd');
       if (planText === 'over') throw new TacitError('BUDGET_EXCEEDED', 'too much', { where, fix: 'Ask for less.' });
-      return call('createRun', { planText, where }, run);
+      return call('createRun', { planText, where, heldOut }, run);
     },
     invite: (runId, request) => call('invite', { runId, request }, { code: 'http://x/#join=abc' }),
     stopRun: (runId, reason) => call('stopRun', { runId, reason }, { ...run, state: 'stopped' }),
