@@ -144,8 +144,8 @@ export function checkSurvivors(
 }
 
 /** One answer per step of a session: the same message again is a retransmission, another one is an attack. */
-export function checkSameMessage(first: string, again: string, where: string): void {
-  if (first !== again) refuse('SECAGG_EQUIVOCATION', 'the server sent two different messages for one step', where);
+export function checkFirst(before: string | undefined, where: string): void {
+  if (before !== undefined) refuse('SECAGG_EQUIVOCATION', 'the server sent two different messages for one step', where);
 }
 
 /** At least `threshold` holders signed the very set that I signed. */

@@ -169,15 +169,14 @@ function onMessage(state: ClientState, fixed: Fixed, name: ServerMessageName, me
     return { state, effects: [] };
   }
   const before = state.answered.get(name);
-  if (before !== undefined) {
-    checks.checkSameMessage(before.digest, digest, name);
-    return { state, effects: before.reply };
-  }
+  if (before?.digest === digest) return { state, effects: before.reply };
+  checks.checkFirst(before?.digest, name);
   const { progress, effects } = advance(state.progress, fixed, name, body);
   const reply = effects.filter((effect) => effect.kind === 'send');
   return { state: { ...state, progress, answered: new Map(state.answered).set(name, { digest, reply }) }, effects };
 }
 
+/** Order follows from what each step leaves behind; that no step is taken twice is `checkFirst`. */
 interface Advance {
   readonly progress: Progress;
   readonly effects: readonly ClientEffect[];
@@ -186,7 +185,7 @@ interface Advance {
 function advance(progress: Progress, fixed: Fixed, name: ServerMessageName, body: unknown): Advance {
   if (name === 'keys' && progress.step === 'advertised') return onKeys(progress, fixed, body as MessageBody<'keys'>);
   if (name === 'inbox' && progress.step === 'shared') return onInbox(progress, fixed, body as MessageBody<'inbox'>);
-  if (name === 'survivors' && progress.step === 'uploaded')
+  if (name === 'survivors' && (progress.step === 'uploaded' || progress.step === 'signed'))
     return onSurvivors(progress, fixed, body as MessageBody<'survivors'>);
   if (name === 'signatures' && progress.step === 'signed')
     return onSignatures(progress, fixed, body as MessageBody<'signatures'>);
@@ -303,7 +302,7 @@ function onMasked(state: ClientState, fixed: Fixed, chunks: readonly string[]): 
 
 /** M4: sign one survivor set, on stable storage before it leaves. */
 function onSurvivors(
-  progress: Extract<Progress, { step: 'masking' | 'uploaded' }>,
+  progress: Extract<Progress, { step: 'masking' | 'uploaded' | 'signed' }>,
   fixed: Fixed,
   body: MessageBody<'survivors'>,
 ): Advance {

@@ -2,9 +2,8 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as sha256Hash } from '@noble/hashes/sha2.js';
 import nacl from 'tweetnacl';
 import { concat, fromHex, utf8 } from '../core/bytes.ts';
-import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
-import type { SecaggErrorCode } from './errors.ts';
+import { checkNonZero } from './key-checks.ts';
 
 /** An X25519 key pair (RFC 7748) that lives for one session. */
 export interface KeyPair {
@@ -33,15 +32,8 @@ export function keyPairOf(secret: Uint8Array): KeyPair {
  */
 export function sharedSecret(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   const secret = nacl.scalarMult(secretKey, publicKey);
-  refuseZeroSecret(secret);
+  checkNonZero(secret);
   return secret;
-}
-
-/** RFC 7748 §6.1: "check whether the resulting K is the all-zero value and abort if so". */
-export function refuseZeroSecret(secret: Uint8Array): void {
-  let any = 0;
-  for (const byte of secret) any |= byte;
-  if (any === 0) throw new TacitError<SecaggErrorCode>('SECAGG_LOW_ORDER_KEY', 'an X25519 key has small order');
 }
 
 const probe = keyPairOf(new Uint8Array(32).fill(7)).secretKey;

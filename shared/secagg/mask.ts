@@ -1,7 +1,7 @@
 import { ctr } from '@noble/ciphers/aes.js';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
-import type { NoisedVector } from '../privacy/mechanism.ts';
+import { isNoised, type NoisedVector } from '../privacy/mechanism.ts';
 import type { SecaggErrorCode } from './errors.ts';
 
 /** One AES-256-CTR keystream, added to or subtracted from a vector of 32-bit words. Its key is used for nothing else. */
@@ -11,12 +11,37 @@ export interface MaskStream {
   readonly sign: 1 | -1;
 }
 
-declare const masked: unique symbol;
+/** Only this module holds it, so only {@link applyMasks} can make a {@link MaskedVector}. */
+const mint = Symbol('masked');
 
-/** A vector under all its masks: the only thing that an upload port takes. Only {@link applyMasks} makes one. */
-export interface MaskedVector {
+class Masked {
   readonly values: Uint32Array;
-  readonly [masked]: true;
+  /** Makes the type nominal: no other object, however shaped, is a MaskedVector. */
+  readonly #masked = true;
+
+  constructor(key: symbol, values: Uint32Array) {
+    if (key !== mint) throw reused();
+    this.values = values;
+  }
+
+  /** True for vectors that applyMasks made, also at run time. */
+  static is(value: unknown): value is Masked {
+    return typeof value === 'object' && value !== null && #masked in value && value.#masked;
+  }
+}
+
+/** A noised vector under all its masks: the only thing that an upload port takes. */
+export type MaskedVector = Masked;
+
+/** True when `value` came out of {@link applyMasks}. */
+export function isMasked(value: unknown): value is MaskedVector {
+  return Masked.is(value);
+}
+
+function reused(): TacitError<SecaggErrorCode> {
+  return new TacitError('SECAGG_MASK_REUSED', 'only a noised vector can be masked, once', {
+    fix: 'Train and noise again for a new session.',
+  });
 }
 
 /** Streams are made and used in pieces of this many bytes: in cache, and large enough for WebCrypto to be fast. */
@@ -96,19 +121,15 @@ const consumed = new WeakSet<Uint32Array>();
  * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4). Works in place and takes the vector over: a
  * noised vector can be masked once, because its noise protects one release only. Erases the streams' keys.
  *
- * @throws SECAGG_MASK_REUSED when this vector was masked before
+ * @throws SECAGG_MASK_REUSED when this vector was masked before, or never noised, or there is no mask
  */
 export async function applyMasks(noised: NoisedVector, streams: readonly MaskStream[]): Promise<MaskedVector> {
   const { values } = noised;
-  if (consumed.has(values) || streams.length === 0) {
-    throw new TacitError<SecaggErrorCode>('SECAGG_MASK_REUSED', 'a noised vector can be masked and sent only once', {
-      fix: 'Train and noise again for a new session.',
-    });
-  }
+  if (!isNoised(noised) || consumed.has(values) || streams.length === 0) throw reused();
   consumed.add(values);
   await addStreams(values, streams);
   for (const { key } of streams) key.fill(0);
-  return { values } as MaskedVector;
+  return new Masked(mint, values);
 }
 
 /** Little-endian bytes of the vector, 4 per number; a view where the machine is little-endian. */
@@ -117,7 +138,9 @@ export function maskedBytes(vector: MaskedVector): Uint8Array {
   if (littleEndian) return new Uint8Array(buffer, byteOffset, byteLength);
   const bytes = new Uint8Array(byteLength);
   const view = new DataView(bytes.buffer);
-  vector.values.forEach((x, i) => view.setUint32(4 * i, x, true));
+  vector.values.forEach((x, i) => {
+    view.setUint32(4 * i, x, true);
+  });
   return bytes;
 }
 

@@ -3,7 +3,12 @@ import { canonicalJson } from '../../shared/core/canonical.ts';
 import { sha256, sha256Hex } from '../../shared/core/hash.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
-import type { NoisedVector } from '../../shared/privacy/mechanism.ts';
+import {
+  type MechanismParameters,
+  mechanismParameters,
+  type NoisedVector,
+  privatise,
+} from '../../shared/privacy/mechanism.ts';
 import {
   type ClientEffect,
   type ClientEvent,
@@ -88,9 +93,27 @@ export function configOf(options: SessionOptions): SecaggConfig {
   };
 }
 
-/** Stands for a vector that the privacy mechanism made; these tests are about what happens after it. */
-export function vector(values: Uint32Array): NoisedVector {
-  return { values } as unknown as NoisedVector;
+/** Parameters of the real mechanism for tests: little noise, so that it is quick to sample. */
+export function testMechanism(dimension: number): MechanismParameters {
+  return mechanismParameters({
+    dimension,
+    l2Clip: 1,
+    noiseMultiplier: 1,
+    minimumCohort: 4,
+    colluders: 0,
+    cohortMax: 64,
+    ringBits: 32,
+  });
+}
+
+/** A vector that the privacy mechanism made, repeatable from a seed. */
+export function noisedVector(seed: string, dimension: number): NoisedVector {
+  return privatise(
+    new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension)),
+    testMechanism(dimension),
+    seededRng(seed),
+    1,
+  );
 }
 
 export function randomVector(seed: string, dimension: number): Uint32Array {
@@ -104,7 +127,7 @@ export type DropStage = Phase | 'upload';
 export interface Client {
   readonly id: string;
   state: ClientState;
-  readonly input: Uint32Array;
+  readonly noised: NoisedVector;
   readonly records: ClientRecord[];
   readonly sent: { name: string; signed: Signed }[];
   masked: MaskedVector | undefined;
@@ -119,6 +142,8 @@ type Hook = (message: { to: string; name: string; signed: Signed }) => Signed | 
 export class Session {
   readonly config: SecaggConfig;
   readonly clients = new Map<string, Client>();
+  /** What each client put under its masks. */
+  readonly inputs = new Map<string, Uint32Array>();
   readonly events: ServerEvent[] = [];
   readonly effects: ServerEffect[] = [];
   readonly accumulator: Uint32Array;
@@ -130,6 +155,7 @@ export class Session {
   abort: Extract<ServerEffect, { kind: 'abort' }> | undefined;
   survivors: readonly string[] = [];
   readonly ejections = new Map<string, string>();
+  private readonly staged = new Map<string, Uint8Array[]>();
   private readonly queue: (() => Promise<void>)[] = [];
   private readonly roster: RosterEntry[];
   private readonly seed: string;
@@ -185,9 +211,9 @@ export class Session {
   }
 
   private add(id: string, chunks: readonly string[]): void {
-    const bytes = maskedBytes((this.clients.get(id) as Client).masked as MaskedVector);
+    const arrived = this.staged.get(id) ?? [];
     chunks.forEach((hash, i) => {
-      const chunk = bytes.subarray(i * this.config.chunkBytes, (i + 1) * this.config.chunkBytes);
+      const chunk = arrived[i] as Uint8Array;
       if (sha256Hex(chunk) !== hash) throw new Error('the shell would refuse this chunk');
       addInto(this.accumulator, chunk, (i * this.config.chunkBytes) / 4);
     });
@@ -211,11 +237,12 @@ export class Session {
       rng: seededRng(`${this.seed}/${id}`),
       last,
     });
-    const input = randomVector(`${this.seed}/input/${id}`, this.config.dimension);
+    const noised = noisedVector(`${this.seed}/input/${id}`, this.config.dimension);
+    this.inputs.set(id, noised.values.slice());
     const client: Client = {
       id,
       state: step.state,
-      input,
+      noised,
       records: [],
       sent: [],
       masked: undefined,
@@ -241,7 +268,7 @@ export class Session {
       if (effect.kind === 'send') this.fromClient(client, effect);
       if (effect.kind === 'mask') {
         client.streams = effect.streams.map(({ key, sign }) => ({ key: key.slice(), sign }));
-        client.masked = await applyMasks(vector(client.input.slice()), effect.streams);
+        client.masked = await applyMasks(client.noised, effect.streams);
         await this.clientEvent(client, {
           kind: 'masked',
           chunks: chunkHashes(maskedBytes(client.masked), this.config.chunkBytes),
@@ -250,11 +277,21 @@ export class Session {
     }
   }
 
+  /** The first `limit` chunks reach the server's staging area; only whole uploads are added. */
+  private upload(client: Client, limit: number): void {
+    const bytes = maskedBytes(client.masked as MaskedVector);
+    const { chunkBytes } = this.config;
+    const chunks = Array.from({ length: Math.min(limit, Math.ceil(bytes.length / chunkBytes)) }, (_, i) =>
+      bytes.slice(i * chunkBytes, (i + 1) * chunkBytes),
+    );
+    this.staged.set(client.id, chunks);
+  }
+
   private fromClient(client: Client, { name, signed }: Extract<ClientEffect, { kind: 'send' }>): void {
     client.sent.push({ name, signed });
     const stage = this.drops.get(client.id);
+    if (name === 'masked' && stage !== 'masked') this.upload(client, stage === 'upload' ? 1 : Number.POSITIVE_INFINITY);
     if (stage === name || (stage === 'upload' && name === 'masked')) {
-      this.drops.set(client.id, stage);
       this.clients.delete(client.id);
       this.queue.push(async () => this.event({ kind: 'gone', from: client.id }));
       return;
@@ -271,7 +308,7 @@ export class Session {
   expectedSum(): Uint32Array {
     const sum = new Uint32Array(this.config.dimension);
     for (const id of this.survivors) {
-      const input = randomVector(`${this.seed}/input/${id}`, this.config.dimension);
+      const input = this.inputs.get(id) as Uint32Array;
       for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (input[i] as number);
     }
     return sum;

@@ -1,0 +1,94 @@
+import { createCipheriv } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { hex } from '../../../shared/core/bytes.ts';
+import { seededRng } from '../../../shared/core/rng.ts';
+import type { NoisedVector } from '../../../shared/privacy/mechanism.ts';
+import {
+  addInto,
+  addStreams,
+  applyMasks,
+  chunkHashes,
+  keystream,
+  maskedBytes,
+  removeMasks,
+  softwareStream,
+} from '../../../shared/secagg/mask.ts';
+import { noisedVector, randomVector } from '../../support/secagg-session.ts';
+
+const key = seededRng('mask key').bytes(32);
+
+/** OpenSSL's AES-256-CTR, an independent route. */
+function openssl(length: number): Uint8Array {
+  return createCipheriv('aes-256-ctr', key, new Uint8Array(16)).update(new Uint8Array(length));
+}
+
+describe('mask streams', () => {
+  test('WebCrypto, the software fallback and OpenSSL make the same bytes', async () => {
+    const expected = hex(openssl(4096));
+    const fast = await keystream(key);
+    const slow = await softwareStream(key);
+    expect(hex(await fast(0, 4096))).toBe(expected);
+    expect(hex(await slow(0, 4096))).toBe(expected);
+    expect(hex(await fast(16, 1000))).toBe(expected.slice(512, 2512));
+    expect(hex(await slow(16, 1000))).toBe(expected.slice(512, 2512));
+  });
+
+  test.each([1, 3, 262_144, 262_145, 700_003])(
+    'adding the stream of %i numbers is addition of the little-endian words',
+    async (length) => {
+      const values = randomVector('x', length);
+      const expected = values.slice();
+      const words = new DataView(openssl(length * 4).slice().buffer);
+      for (let i = 0; i < length; i++) expected[i] = (expected[i] as number) + words.getUint32(4 * i, true);
+      await addStreams(values, [{ key, sign: 1 }]);
+      expect(values).toEqual(expected);
+      await addStreams(values, [{ key, sign: -1 }]);
+      expect(values).toEqual(randomVector('x', length));
+    },
+  );
+
+  test('a vector is masked once, and the keys are erased', async () => {
+    const noised = noisedVector('once', 10);
+    const stream = { key: key.slice(), sign: 1 as const };
+    await applyMasks(noised, [stream]);
+    expect(stream.key).toEqual(new Uint8Array(32));
+    await expect(applyMasks(noised, [{ key, sign: 1 }])).rejects.toMatchObject({ code: 'SECAGG_MASK_REUSED' });
+  });
+
+  test('what the mechanism did not noise is not masked, whatever its shape', async () => {
+    const forged = { values: randomVector('forged', 10) } as unknown as NoisedVector;
+    await expect(applyMasks(forged, [{ key, sign: 1 }])).rejects.toMatchObject({ code: 'SECAGG_MASK_REUSED' });
+  });
+
+  test('nothing passes without a mask', async () => {
+    await expect(applyMasks(noisedVector('bare', 10), [])).rejects.toMatchObject({ code: 'SECAGG_MASK_REUSED' });
+  });
+
+  test('bytes are little-endian, chunks hash in order, and addInto puts them back', async () => {
+    const masked = await applyMasks(noisedVector('bytes', 11), [{ key: key.slice(), sign: -1 }]);
+    const bytes = maskedBytes(masked);
+    expect(new DataView(bytes.buffer).getUint32(4, true)).toBe(masked.values[1]);
+    expect(chunkHashes(bytes, 16)).toHaveLength(3);
+    const sum = new Uint32Array(11);
+    for (let at = 0; at < 44; at += 16) addInto(sum, bytes.slice(at, at + 16), at / 4);
+    addInto(sum, bytes.slice(1 * 4), 0);
+    await removeMasks(sum, { selfSeeds: [], pairwise: [] });
+    expect(sum[0]).toBe(((masked.values[0] as number) + (masked.values[1] as number)) >>> 0);
+    expect(sum[10]).toBe(masked.values[10]);
+  });
+
+  test('a chunk outside the vector, or not of whole numbers, is refused', () => {
+    const sum = new Uint32Array(4);
+    for (const [length, offset] of [
+      [20, 0],
+      [8, 3],
+      [4, -1],
+      [3, 0],
+    ] as const) {
+      expect(() => addInto(sum, new Uint8Array(length), offset)).toThrow(
+        expect.objectContaining({ code: 'SECAGG_SHAPE' }),
+      );
+    }
+    expect(sum).toEqual(new Uint32Array(4));
+  });
+});
