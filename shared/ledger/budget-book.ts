@@ -1,13 +1,8 @@
 import { canonicalBytes } from '../core/canonical.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
-import {
-  type BudgetAuthority,
-  type BudgetProblem,
-  BudgetProjection,
-  type BudgetStatus,
-  budgetInWords,
-} from './budget.ts';
+import { type BudgetAuthority, BudgetProjection, type BudgetStatus, budgetInWords } from './budget.ts';
+import { type BudgetProblem, budgetProblem } from './budget-rules.ts';
 import { amountText } from './decimal.ts';
 import type { BudgetKey, EntryInput, EntryKind } from './entries.ts';
 import type { BudgetErrorCode } from './errors.ts';
@@ -87,7 +82,7 @@ export class BudgetBook {
       const expectedSize = this.#projection.size;
       // A retry after a crash: the rules were checked when it was appended.
       const retried = this.#ledger.operation(opId) !== undefined;
-      const problem = retried ? undefined : this.#projection.problemOf(entry as unknown as EntryInput);
+      const problem = retried ? undefined : budgetProblem(this.#projection, entry as unknown as EntryInput);
       try {
         if (problem !== undefined) {
           await this.#refuse(entry as unknown as EntryInput, problem, expectedSize);

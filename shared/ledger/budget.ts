@@ -1,9 +1,6 @@
-import { fromBase64 } from '../core/bytes.ts';
 import { canonicalJson } from '../core/canonical.ts';
 import { amountOf, amountText } from './decimal.ts';
-import type { BudgetKey, BudgetOpening, Entry, EntryInput, EntryKind } from './entries.ts';
-import type { BudgetErrorCode } from './errors.ts';
-import { verifyStatement } from './statement.ts';
+import type { BudgetKey, Entry, EntryKind } from './entries.ts';
 
 /**
  * Budgets as a fold over entries: scope × unit × period → (ε, δ), what is spent, reserved and left.
@@ -16,15 +13,6 @@ export interface Amounts {
   /** In units of 10^-60 (decimal.ts). */
   readonly epsilon: bigint;
   readonly delta: bigint;
-}
-
-/** A rule that an entry breaks, with both values: what the fold expects and what the entry says. */
-export interface BudgetProblem {
-  readonly code: BudgetErrorCode;
-  readonly what: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly budget?: BudgetKey;
 }
 
 export type BudgetAuthority = Entry<'budget.open'>['authority'];
@@ -42,8 +30,8 @@ interface Sums {
   readonly reserved: Amounts;
 }
 
-interface Reservation {
-  readonly entry: EntryInput<'reserve'>;
+export interface Reservation {
+  readonly entry: Entry<'reserve'>;
   readonly amount: Amounts;
   readonly revealed: boolean;
   readonly state: 'held' | 'spent' | 'released';
@@ -75,11 +63,9 @@ export interface BudgetStatus {
   readonly timeline: readonly BudgetTimelineItem[];
 }
 
-/** Minimum number of different keys that open or raise a budget. */
-const APPROVALS: Record<BudgetAuthority, number> = { 'two-person': 2, 'own-data': 1 };
-
 export class BudgetProjection {
-  readonly #authority: BudgetAuthority;
+  /** Who may open budgets in this ledger: two people, or the owner of the data in its own ledger. */
+  readonly authority: BudgetAuthority;
   readonly #budgets = new Map<string, Budget>();
   readonly #reservations = new Map<string, Reservation>();
   /** Per budget, the sums over all reservations on it. */
@@ -88,9 +74,13 @@ export class BudgetProjection {
   #approvers: readonly string[] = [];
   #next = 0;
 
-  /** @param authority - who may open budgets in this ledger: two people, or the owner of the data in its own ledger */
   constructor(authority: BudgetAuthority = 'two-person') {
-    this.#authority = authority;
+    this.authority = authority;
+  }
+
+  /** Base64 keys that may approve; empty while no roster names any. */
+  get approvers(): readonly string[] {
+    return this.#approvers;
   }
 
   /** Number of entries folded: the index of the next one. */
@@ -98,82 +88,42 @@ export class BudgetProjection {
     return this.#next;
   }
 
-  /** Takes in entry number `size`, also when it breaks a rule (the rules are for {@link problemOf} to find). */
+  /** Takes in entry number `size`, also when it breaks a rule (rules: budget-rules.ts). */
   apply(entry: Entry): void {
     const index = this.#next++;
     switch (entry.kind) {
       case 'roster.update':
         this.#approvers = entry.approvers.map((a) => a.publicKey);
-        return;
-      case 'budget.open':
-        this.#setTotal(entry.opening.budget, entry.opening.epsilon, entry.opening.delta);
-        return this.#note(
-          index,
-          entry,
-          [entry.opening.budget],
-          `${entry.opening.revision === 0 ? 'opened' : 'raised'}: ε ${entry.opening.epsilon}`,
-        );
+        break;
+      case 'budget.open': {
+        const { budget, epsilon, delta, revision } = entry.opening;
+        this.#setTotal(budget, epsilon, delta);
+        this.#note(index, entry, [budget], `${revision === 0 ? 'opened' : 'raised'}: ε ${epsilon}`);
+        break;
+      }
       case 'budget.lower':
         this.#setTotal(entry.budget, entry.epsilon, entry.delta);
-        return this.#note(index, entry, [entry.budget], `lowered to ε ${entry.epsilon}: ${entry.reason}`);
-      case 'reserve': {
-        const { version: _, at: __, ...input } = entry;
-        const amount = { epsilon: amountOf(entry.epsilon), delta: amountOf(entry.delta) };
-        if (!this.#reservations.has(entry.reservation)) {
-          this.#setReservation({ entry: input, amount, revealed: false, state: 'held', soFar: 0n });
-        }
-        return this.#note(index, entry, entry.budgets, `reserved ε ${entry.epsilon} for run ${entry.run}`);
-      }
+        this.#note(index, entry, [entry.budget], `lowered to ε ${entry.epsilon}: ${entry.reason}`);
+        break;
+      case 'reserve':
+        this.#reserve(index, entry);
+        break;
       case 'refusal':
-        if (entry.request !== null)
-          this.#note(
-            index,
-            entry,
-            [entry.request.budget],
-            `refused ${entry.code}: asked ε ${entry.request.epsilon}, left ${entry.request.epsilonLeft}`,
-          );
-        return;
+        if (entry.request !== null) {
+          const { budget, epsilon, epsilonLeft } = entry.request;
+          this.#note(index, entry, [budget], `refused ${entry.code}: asked ε ${epsilon}, left ${epsilonLeft}`);
+        }
+        break;
       case 'round.release':
-        return this.#reveal(
-          index,
-          entry,
-          entry.reservation,
-          `run ${entry.run}, round ${entry.round}`,
-          entry.epsilonSoFar,
-        );
+        this.#reveal(index, entry, `run ${entry.run}, round ${entry.round}`, entry.epsilonSoFar);
+        break;
       case 'round.abort':
         if (entry.revealed)
-          this.#reveal(
-            index,
-            entry,
-            entry.reservation,
-            `run ${entry.run}, round ${entry.round} aborted after shares left`,
-            null,
-          );
-        return;
+          this.#reveal(index, entry, `run ${entry.run}, round ${entry.round} aborted after shares left`, null);
+        break;
       case 'plan.close':
-        return this.#close(index, entry);
-      default:
-        return;
-    }
-  }
-
-  /** The rule that `entry` would break as entry number `size`, or undefined. */
-  problemOf(entry: EntryInput): BudgetProblem | undefined {
-    switch (entry.kind) {
-      case 'budget.open':
-        return this.#openingProblem(entry);
-      case 'budget.lower':
-        return this.#loweringProblem(entry);
-      case 'reserve':
-        return this.#reserveProblem(entry);
-      case 'round.release':
-      case 'round.abort':
-        return entry.reservation === null ? undefined : this.#heldProblem(entry.reservation);
-      case 'plan.close':
-        return this.#closeProblem(entry);
-      default:
-        return undefined;
+        this.#close(index, entry);
+        break;
     }
   }
 
@@ -182,8 +132,13 @@ export class BudgetProjection {
     return this.#budgets.get(keyText(budget))?.revision ?? 0;
   }
 
-  hasReservation(reservation: string): boolean {
-    return this.#reservations.has(reservation);
+  /** The whole of a budget, undefined when it was never opened. */
+  total(budget: BudgetKey): Amounts | undefined {
+    return this.#budgets.get(keyText(budget))?.total;
+  }
+
+  reservation(id: string): Reservation | undefined {
+    return this.#reservations.get(id);
   }
 
   /** ε and δ not yet spent or reserved; undefined when the budget was never opened. */
@@ -209,153 +164,11 @@ export class BudgetProjection {
         spentDelta: number(spent.delta),
         reserved: number(reserved.epsilon),
         reservedDelta: number(reserved.delta),
-        left: number(max0(total.epsilon - spent.epsilon - reserved.epsilon)),
-        leftDelta: number(max0(total.delta - spent.delta - reserved.delta)),
+        left: number(atLeast(0n, total.epsilon - spent.epsilon - reserved.epsilon)),
+        leftDelta: number(atLeast(0n, total.delta - spent.delta - reserved.delta)),
         timeline: this.#timelines.get(keyText(key)) ?? [],
       };
     });
-  }
-
-  #openingProblem({ opening, authority, approvals }: EntryInput<'budget.open'>): BudgetProblem | undefined {
-    const { budget } = opening;
-    const held = this.#budgets.get(keyText(budget));
-    if (authority !== this.#authority)
-      return {
-        code: 'BUDGET_UNAPPROVED',
-        what: 'wrong authority for this ledger',
-        expected: this.#authority,
-        actual: authority,
-        budget,
-      };
-    const revision = this.revision(budget);
-    if (opening.revision !== revision)
-      return {
-        code: 'BUDGET_STATE',
-        what: 'an opening for another state of the budget',
-        expected: `revision ${revision}`,
-        actual: `revision ${opening.revision}`,
-        budget,
-      };
-    if (held !== undefined) {
-      const [epsilon, delta] = [amountOf(opening.epsilon), amountOf(opening.delta)];
-      const raises =
-        epsilon >= held.total.epsilon &&
-        delta >= held.total.delta &&
-        (epsilon > held.total.epsilon || delta > held.total.delta);
-      if (!raises)
-        return {
-          code: 'BUDGET_STATE',
-          what: 're-opening a budget does not reset it; it can only be raised',
-          expected: `more than ε ${amountText(held.total.epsilon)}`,
-          actual: `ε ${opening.epsilon}`,
-          budget,
-        };
-    }
-    const needed = APPROVALS[authority];
-    const valid = this.#validApprovals(opening, approvals);
-    if (valid < needed)
-      return {
-        code: 'BUDGET_UNAPPROVED',
-        what: 'not enough valid approvals by different keys',
-        expected: `${needed}`,
-        actual: `${valid}`,
-        budget,
-      };
-    return undefined;
-  }
-
-  #validApprovals(opening: BudgetOpening, approvals: EntryInput<'budget.open'>['approvals']): number {
-    const eligible = (key: string): boolean =>
-      this.#approvers.length === 0 || this.#authority === 'own-data' || this.#approvers.includes(key);
-    const valid = approvals.filter(
-      (a) => eligible(a.publicKey) && verifyStatement('budget.open', opening, a.publicKey, a.signature),
-    );
-    return new Set(valid.map((a) => fromBase64(a.publicKey).join())).size;
-  }
-
-  #loweringProblem({ budget, epsilon, delta }: EntryInput<'budget.lower'>): BudgetProblem | undefined {
-    const held = this.#budgets.get(keyText(budget));
-    if (held === undefined) return unknownBudget(budget);
-    if (amountOf(epsilon) <= held.total.epsilon && amountOf(delta) <= held.total.delta) return undefined;
-    return {
-      code: 'BUDGET_STATE',
-      what: 'a lowering that raises',
-      expected: `at most ε ${amountText(held.total.epsilon)}, δ ${amountText(held.total.delta)}`,
-      actual: `ε ${epsilon}, δ ${delta}`,
-      budget,
-    };
-  }
-
-  #reserveProblem(entry: EntryInput<'reserve'>): BudgetProblem | undefined {
-    const before = this.#reservations.get(entry.reservation);
-    if (before !== undefined)
-      return {
-        code: 'RESERVATION_CLOSED',
-        what: 'the reservation id was used before',
-        expected: 'a new id',
-        actual: entry.reservation,
-      };
-    if (new Set(entry.budgets.map(keyText)).size !== entry.budgets.length) {
-      return {
-        code: 'BUDGET_STATE',
-        what: 'a budget is named twice',
-        expected: 'each once',
-        actual: entry.reservation,
-      };
-    }
-    for (const budget of entry.budgets) {
-      const left = this.left(budget);
-      if (left === undefined) return unknownBudget(budget);
-      if (amountOf(entry.epsilon) <= left.epsilon && amountOf(entry.delta) <= left.delta) continue;
-      return {
-        code: 'BUDGET_EXCEEDED',
-        what: 'the reservation does not fit in what is left',
-        expected: `at most ε ${amountText(max0(left.epsilon))}, δ ${amountText(max0(left.delta))}`,
-        actual: `ε ${entry.epsilon}, δ ${entry.delta}`,
-        budget,
-      };
-    }
-    return undefined;
-  }
-
-  #heldProblem(reservation: string): BudgetProblem | undefined {
-    const held = this.#reservations.get(reservation);
-    if (held === undefined)
-      return {
-        code: 'RESERVATION_UNKNOWN',
-        what: 'no such reservation',
-        expected: 'a reserve entry before it',
-        actual: reservation,
-      };
-    if (held.state === 'held') return undefined;
-    return {
-      code: 'RESERVATION_CLOSED',
-      what: 'the reservation has ended',
-      expected: 'an open reservation',
-      actual: `${reservation} is ${held.state}`,
-    };
-  }
-
-  #closeProblem(entry: EntryInput<'plan.close'>): BudgetProblem | undefined {
-    if (entry.reservation === null) return undefined;
-    const problem = this.#heldProblem(entry.reservation);
-    if (problem !== undefined) return problem;
-    const { revealed, amount } = this.#reservations.get(entry.reservation) as Reservation;
-    if (revealed && !entry.revealed)
-      return {
-        code: 'RESERVATION_SPENT',
-        what: 'something was revealed, so nothing can be given back',
-        expected: 'revealed true',
-        actual: 'revealed false',
-      };
-    const due = entry.revealed ? amount : { epsilon: 0n, delta: 0n };
-    if (amountOf(entry.epsilon) === due.epsilon && amountOf(entry.delta) === due.delta) return undefined;
-    return {
-      code: 'BUDGET_STATE',
-      what: 'the charge is not what was reserved',
-      expected: `ε ${amountText(due.epsilon)}, δ ${amountText(due.delta)}`,
-      actual: `ε ${entry.epsilon}, δ ${entry.delta}`,
-    };
   }
 
   #setTotal(key: BudgetKey, epsilon: string, delta: string): void {
@@ -366,17 +179,29 @@ export class BudgetProjection {
     });
   }
 
-  #reveal(index: number, entry: Entry, reservation: string | null, note: string, soFar: string | null): void {
-    const held = reservation === null ? undefined : this.#reservations.get(reservation);
-    if (held === undefined || reservation === null) return;
-    const shown = soFar === null ? held.soFar : min(held.amount.epsilon, amountOf(soFar));
-    this.#setReservation({ ...held, revealed: true, soFar: shown > held.soFar ? shown : held.soFar });
+  #reserve(index: number, entry: Entry<'reserve'>): void {
+    if (this.#reservations.has(entry.reservation)) return;
+    const amount = { epsilon: amountOf(entry.epsilon), delta: amountOf(entry.delta) };
+    this.#setReservation({ entry, amount, revealed: false, state: 'held', soFar: 0n });
+    this.#note(index, entry, entry.budgets, `reserved ε ${entry.epsilon} for run ${entry.run}`);
+  }
+
+  #reveal(
+    index: number,
+    entry: Entry<'round.release'> | Entry<'round.abort'>,
+    note: string,
+    soFar: string | null,
+  ): void {
+    const held = entry.reservation === null ? undefined : this.#reservations.get(entry.reservation);
+    if (held === undefined) return;
+    const told = soFar === null ? 0n : amountOf(soFar);
+    this.#setReservation({ ...held, revealed: true, soFar: atMost(held.amount.epsilon, atLeast(held.soFar, told)) });
     this.#note(index, entry, held.entry.budgets, note);
   }
 
   #close(index: number, entry: Entry<'plan.close'>): void {
     const held = entry.reservation === null ? undefined : this.#reservations.get(entry.reservation);
-    if (held === undefined || entry.reservation === null || held.state !== 'held') return;
+    if (held?.state !== 'held') return;
     const spent = held.revealed || entry.revealed;
     this.#setReservation({ ...held, state: spent ? 'spent' : 'released' });
     this.#note(
@@ -443,28 +268,18 @@ export function budgetInWords({ scope, unit, period }: BudgetKey): string {
   return `${scope}, one ${unit}, ${period}`;
 }
 
-function keyText({ scope, unit, period }: BudgetKey): string {
+export function keyText({ scope, unit, period }: BudgetKey): string {
   return canonicalJson([scope, unit, period]);
-}
-
-function unknownBudget(budget: BudgetKey): BudgetProblem {
-  return {
-    code: 'BUDGET_UNKNOWN',
-    what: 'this budget was never opened',
-    expected: 'a budget.open entry before it',
-    actual: budgetInWords(budget),
-    budget,
-  };
 }
 
 function number(amount: bigint): number {
   return Number(amountText(amount));
 }
 
-function max0(amount: bigint): bigint {
-  return amount > 0n ? amount : 0n;
+function atLeast(low: bigint, amount: bigint): bigint {
+  return amount > low ? amount : low;
 }
 
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
+function atMost(high: bigint, amount: bigint): bigint {
+  return amount < high ? amount : high;
 }

@@ -1,0 +1,199 @@
+import { fromBase64 } from '../core/bytes.ts';
+import { type BudgetAuthority, type BudgetProjection, budgetInWords, keyText } from './budget.ts';
+import { amountOf, amountText } from './decimal.ts';
+import type { BudgetKey, EntryInput } from './entries.ts';
+import type { BudgetErrorCode } from './errors.ts';
+import { verifyStatement } from './statement.ts';
+
+/** A rule that an entry breaks, with both values: what the fold allows and what the entry says. */
+export interface BudgetProblem {
+  readonly code: BudgetErrorCode;
+  readonly what: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly budget?: BudgetKey;
+}
+
+/** Minimum number of different keys that open or raise a budget. */
+const APPROVALS: Record<BudgetAuthority, number> = { 'two-person': 2, 'own-data': 1 };
+
+/** The rule that `entry` would break as the next entry after `state`, or undefined. The same for appending and for verifying. */
+export function budgetProblem(state: BudgetProjection, entry: EntryInput): BudgetProblem | undefined {
+  switch (entry.kind) {
+    case 'budget.open':
+      return openingProblem(state, entry);
+    case 'budget.lower':
+      return loweringProblem(state, entry);
+    case 'reserve':
+      return reserveProblem(state, entry);
+    case 'round.release':
+    case 'round.abort':
+      return entry.reservation === null ? undefined : heldProblem(state, entry.reservation);
+    case 'plan.close':
+      return entry.reservation === null
+        ? undefined
+        : (heldProblem(state, entry.reservation) ?? chargeProblem(state, entry.reservation, entry));
+    default:
+      return undefined;
+  }
+}
+
+function openingProblem(
+  state: BudgetProjection,
+  { opening, authority, approvals }: EntryInput<'budget.open'>,
+): BudgetProblem | undefined {
+  const { budget, epsilon, delta } = opening;
+  const problem = (code: BudgetErrorCode, what: string, expected: string, actual: string): BudgetProblem => ({
+    code,
+    what,
+    expected,
+    actual,
+    budget,
+  });
+  if (authority !== state.authority)
+    return problem('BUDGET_UNAPPROVED', 'the authority is not that of this ledger', state.authority, authority);
+  const revision = state.revision(budget);
+  if (opening.revision !== revision)
+    return problem(
+      'BUDGET_STATE',
+      'the opening is for another state of the budget',
+      `revision ${revision}`,
+      `revision ${opening.revision}`,
+    );
+  const total = state.total(budget);
+  if (total !== undefined) {
+    const more = [amountOf(epsilon) - total.epsilon, amountOf(delta) - total.delta];
+    const raises = more.every((m) => m >= 0n) && more.some((m) => m > 0n);
+    if (!raises)
+      return problem(
+        'BUDGET_STATE',
+        're-opening does not reset a budget; it can only be raised',
+        `more than ${amounts(total)}`,
+        `ε ${epsilon}, δ ${delta}`,
+      );
+  }
+  const valid = validApprovals(state, opening, approvals);
+  if (valid >= APPROVALS[authority]) return undefined;
+  return problem(
+    'BUDGET_UNAPPROVED',
+    'too few valid approvals by different keys',
+    `${APPROVALS[authority]}`,
+    `${valid}`,
+  );
+}
+
+function validApprovals(
+  state: BudgetProjection,
+  opening: unknown,
+  approvals: EntryInput<'budget.open'>['approvals'],
+): number {
+  const anyKey = state.approvers.length === 0 || state.authority === 'own-data';
+  const valid = approvals.filter(
+    (a) =>
+      (anyKey || state.approvers.includes(a.publicKey)) &&
+      verifyStatement('budget.open', opening, a.publicKey, a.signature),
+  );
+  return new Set(valid.map((a) => fromBase64(a.publicKey).join())).size;
+}
+
+function loweringProblem(
+  state: BudgetProjection,
+  { budget, epsilon, delta }: EntryInput<'budget.lower'>,
+): BudgetProblem | undefined {
+  const total = state.total(budget);
+  if (total === undefined) return unknownBudget(budget);
+  if (amountOf(epsilon) <= total.epsilon && amountOf(delta) <= total.delta) return undefined;
+  return {
+    code: 'BUDGET_STATE',
+    what: 'the lowering raises',
+    expected: `at most ${amounts(total)}`,
+    actual: `ε ${epsilon}, δ ${delta}`,
+    budget,
+  };
+}
+
+function reserveProblem(state: BudgetProjection, entry: EntryInput<'reserve'>): BudgetProblem | undefined {
+  const { reservation, budgets, epsilon, delta } = entry;
+  if (state.reservation(reservation) !== undefined) {
+    return {
+      code: 'RESERVATION_CLOSED',
+      what: 'the reservation id was used before',
+      expected: 'a new id',
+      actual: reservation,
+    };
+  }
+  if (new Set(budgets.map(keyText)).size !== budgets.length) {
+    return { code: 'BUDGET_STATE', what: 'a budget is named twice', expected: 'each once', actual: reservation };
+  }
+  for (const budget of budgets) {
+    const left = state.left(budget);
+    if (left === undefined) return unknownBudget(budget);
+    if (amountOf(epsilon) <= left.epsilon && amountOf(delta) <= left.delta) continue;
+    return {
+      code: 'BUDGET_EXCEEDED',
+      what: 'the reservation does not fit in what is left',
+      expected: `at most ${amounts(left)}`,
+      actual: `ε ${epsilon}, δ ${delta}`,
+      budget,
+    };
+  }
+  return undefined;
+}
+
+function heldProblem(state: BudgetProjection, reservation: string): BudgetProblem | undefined {
+  const held = state.reservation(reservation);
+  if (held?.state === 'held') return undefined;
+  if (held === undefined)
+    return {
+      code: 'RESERVATION_UNKNOWN',
+      what: 'there is no such reservation',
+      expected: 'a reserve entry before it',
+      actual: reservation,
+    };
+  return {
+    code: 'RESERVATION_CLOSED',
+    what: 'the reservation has ended',
+    expected: 'an open reservation',
+    actual: `${reservation} is ${held.state}`,
+  };
+}
+
+function chargeProblem(
+  state: BudgetProjection,
+  reservation: string,
+  entry: EntryInput<'plan.close'>,
+): BudgetProblem | undefined {
+  const held = state.reservation(reservation);
+  if (held === undefined) return undefined;
+  if (held.revealed && !entry.revealed) {
+    return {
+      code: 'RESERVATION_SPENT',
+      what: 'something was revealed, so nothing can be given back',
+      expected: 'revealed true',
+      actual: 'revealed false',
+    };
+  }
+  const due = entry.revealed ? held.amount : { epsilon: 0n, delta: 0n };
+  if (amountOf(entry.epsilon) === due.epsilon && amountOf(entry.delta) === due.delta) return undefined;
+  return {
+    code: 'BUDGET_STATE',
+    what: 'the charge is not what was reserved',
+    expected: amounts(due),
+    actual: `ε ${entry.epsilon}, δ ${entry.delta}`,
+  };
+}
+
+function amounts({ epsilon, delta }: { readonly epsilon: bigint; readonly delta: bigint }): string {
+  const floor = (x: bigint): string => amountText(x > 0n ? x : 0n);
+  return `ε ${floor(epsilon)}, δ ${floor(delta)}`;
+}
+
+function unknownBudget(budget: BudgetKey): BudgetProblem {
+  return {
+    code: 'BUDGET_UNKNOWN',
+    what: 'this budget was never opened',
+    expected: 'a budget.open entry before it',
+    actual: budgetInWords(budget),
+    budget,
+  };
+}
