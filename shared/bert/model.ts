@@ -1,9 +1,305 @@
 import { TacitError } from '../core/errors.ts';
-import type { Bert, CreateBert } from './types.ts';
+import type { Step } from '../engine/engine.ts';
+import type { Graph } from '../engine/graph.ts';
+import type { Layout } from '../tensor/layout.ts';
+import type { Weights } from '../tensor/named.ts';
+import {
+  attentionBias,
+  type BatchShape,
+  checkTokens,
+  meanMask,
+  sameKeys,
+  targetsOf,
+  withoutExamples,
+} from './batch.ts';
+import { embed, scatter } from './embeddings.ts';
+import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
+import {
+  featureProgram,
+  forwardProgram,
+  type ProgramSpec,
+  plainProgram,
+  positionEmbedding,
+  privateProgram,
+  typeEmbedding,
+  wordEmbedding,
+} from './programs.ts';
+import { Steps } from './steps.ts';
+import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
+import type { Bert, BertErrorCode, ClipOptions, CreateBert, Gradients, LabelledBatch, TokenBatch } from './types.ts';
 
 export type * from './types.ts';
 
-/** Makes a BERT ready on an engine. */
+/**
+ * Makes a BERT sequence model ready on an engine and prepares its forward program for the default shape.
+ * @throws BERT_WEIGHTS_MISSING, BERT_WEIGHTS_SHAPE, BERT_UNSUPPORTED, BERT_CONFIG_INVALID, ENGINE_COMPILE
+ */
 export async function createBert(options: CreateBert): Promise<Bert> {
-  throw new TacitError('BERT_UNSUPPORTED', `createBert is not finished (${options.head})`);
+  const { batch, tokens, recordsPerUnit = 1 } = options.shape;
+  if (batch % recordsPerUnit !== 0) {
+    throw new TacitError<BertErrorCode>(
+      'BERT_BATCH_INVALID',
+      `a batch of ${batch} has no whole units of ${recordsPerUnit}`,
+    );
+  }
+  const model = new SequenceBert(options, sequenceStore(options));
+  await model.prepare({ batch, tokens });
+  return model;
+}
+
+type Kind = 'forward' | 'features' | 'private' | 'private+detail' | 'plain';
+const builders: Readonly<Record<Kind, (spec: ProgramSpec) => Graph>> = {
+  forward: forwardProgram,
+  features: featureProgram,
+  private: (spec) => privateProgram(spec),
+  'private+detail': (spec) => privateProgram(spec, true),
+  plain: plainProgram,
+};
+
+class SequenceBert implements Bert {
+  readonly engine: string;
+  readonly config: CreateBert['config'];
+  readonly featureLength: number;
+  readonly #options: CreateBert;
+  readonly #store: ParameterStore;
+  readonly #steps: Steps;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+
+  constructor(options: CreateBert, store: ParameterStore) {
+    this.engine = options.engine.name;
+    this.config = options.config;
+    this.featureLength = featureLength(options);
+    this.#options = options;
+    this.#store = store;
+    this.#steps = new Steps(options.engine, [...store.parameters.values()]);
+    this.#shapes = new Map([...store.parameters].map(([name, p]) => [name, p.shape]));
+  }
+
+  get trainableLayout(): Layout {
+    return this.#store.layout;
+  }
+
+  trainable(): Float32Array {
+    return this.#store.flat.slice();
+  }
+
+  setTrainable(flat: Float32Array): void {
+    this.#store.set(flat);
+  }
+
+  async prepare(shape: BatchShape): Promise<void> {
+    await this.#step('forward', shape);
+  }
+
+  async logits(batch: TokenBatch): Promise<Float32Array> {
+    const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
+    const logits = new Float32Array(shape.batch * this.#options.labels);
+    const features = new Float32Array(shape.batch * this.featureLength);
+    const step = await this.#step('forward', shape);
+    await step.run(
+      this.#inputs(batch, shape),
+      new Map([
+        ['logits', logits],
+        ['features', features],
+      ]),
+    );
+    return logits;
+  }
+
+  async features(batch: TokenBatch): Promise<Float32Array> {
+    const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
+    const features = new Float32Array(shape.batch * this.featureLength);
+    const step = await this.#step('features', shape);
+    await step.run(this.#inputs(batch, shape), new Map([['features', features]]));
+    return features;
+  }
+
+  headLogits(features: Float32Array): Float32Array {
+    return classifierLogits(this.#classifier(), features);
+  }
+
+  headGradients(
+    features: Float32Array,
+    labels: Int32Array | Float32Array,
+    weights: Float32Array,
+    options: ClipOptions,
+  ): Gradients {
+    if (this.#options.trainable !== 'head') {
+      throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', 'features are frozen only where the head alone trains', {
+        where: 'headGradients',
+        fix: 'Create the model with trainable "head", or call gradients().',
+      });
+    }
+    return classifierGradients(this.#classifier(), this.#options.task, features, labels, weights, options);
+  }
+
+  async gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients> {
+    if (this.#options.trainable === 'head') {
+      return this.headGradients(await this.features(batch), batch.labels, batch.weights, options);
+    }
+    const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
+    const first = await this.#backward(batch, shape, options);
+    const dropped = this.#notFinite(first, shape);
+    if (dropped.length === 0) return first;
+    const second = await this.#backward(withoutExamples(batch, dropped, shape), shape, options);
+    if (this.#notFinite(second, shape).length === 0) return { ...second, dropped };
+    throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'losses or gradients are not finite whatever the examples', {
+      fix: 'The weights are broken: start again from an earlier round.',
+    });
+  }
+
+  weightsNow(): Weights {
+    return this.#store.weightsNow();
+  }
+
+  adapterNow(): Weights {
+    return this.#store.adapterNow();
+  }
+
+  dispose(): Promise<void> {
+    return this.#steps.dispose();
+  }
+
+  async #backward(batch: LabelledBatch, shape: BatchShape, options: ClipOptions): Promise<Gradients> {
+    const { labels, task } = this.#options;
+    const plain = options.l2Clip === Infinity;
+    const units = this.#units(shape);
+    const kind = plain ? 'plain' : options.detail === true ? 'private+detail' : 'private';
+    const feeds = this.#inputs(batch, shape);
+    feeds.set('targets', targetsOf(batch.labels, batch.weights, task, labels)).set('weights', batch.weights);
+    if (!plain) this.#unitFeeds(feeds, batch, shape, options.l2Clip);
+    const clippedSum = this.#sumArray(options.into);
+    const losses = new Float32Array(shape.batch);
+    const norms = new Float32Array(plain ? 0 : units);
+    const fetches = new Map([['losses', losses]]);
+    if (!plain) fetches.set('norms', norms);
+    const squaredNorms = kind === 'private+detail' ? this.#detailFetches(fetches, units) : undefined;
+    const embedded = this.#gradientFetches(fetches, clippedSum, shape);
+    const step = await this.#step(kind, shape);
+    await step.run(feeds, fetches);
+    if (embedded !== undefined) this.#scatter(embedded, clippedSum, batch, shape);
+    return { losses, norms, clippedSum, dropped: [], ...(squaredNorms === undefined ? {} : { squaredNorms }) };
+  }
+
+  #inputs(batch: TokenBatch, shape: BatchShape): Map<string, Float32Array | Int32Array> {
+    const feeds = new Map<string, Float32Array | Int32Array>([
+      ['embedded', embed(this.#store.tables(), batch, shape.tokens)],
+      ['attentionBias', attentionBias(batch.attentionMask)],
+    ]);
+    if (this.#options.head === 'mean') feeds.set('meanMask', meanMask(batch.attentionMask, shape.tokens));
+    return feeds;
+  }
+
+  #unitFeeds(
+    feeds: Map<string, Float32Array | Int32Array>,
+    batch: LabelledBatch,
+    shape: BatchShape,
+    l2Clip: number,
+  ): void {
+    if (!(l2Clip > 0))
+      throw new TacitError<BertErrorCode>('BERT_BATCH_INVALID', `l2Clip must be above 0, not ${l2Clip}`);
+    feeds.set('clip', Float32Array.of(l2Clip));
+    if (!this.#store.trains(wordEmbedding)) return;
+    const rows = (shape.batch * shape.tokens) / this.#units(shape);
+    const pad = this.config.padTokenId;
+    feeds.set(
+      'sameToken',
+      sameKeys(
+        batch.inputIds.map((id) => (id === pad ? -1 : id)),
+        rows,
+      ),
+    );
+    feeds.set('sameType', sameKeys(batch.tokenTypeIds, rows));
+    if (this.#records() > 1)
+      feeds.set(
+        'samePosition',
+        sameKeys(
+          batch.inputIds.map((_, i) => i % shape.tokens),
+          rows,
+        ),
+      );
+  }
+
+  /** Gradients of dense parameters are written straight into their place in the flat sum. */
+  #gradientFetches(fetches: Map<string, Float32Array>, sum: Float32Array, shape: BatchShape): Float32Array | undefined {
+    const tables = new Set([wordEmbedding, positionEmbedding, typeEmbedding]);
+    for (const [name, view] of this.#views(sum)) if (!tables.has(name)) fetches.set(name, view);
+    if (!this.#store.trains(wordEmbedding)) return undefined;
+    const embedded = new Float32Array(shape.batch * shape.tokens * this.config.hiddenSize);
+    fetches.set('embedded', embedded);
+    return embedded;
+  }
+
+  #scatter(gradient: Float32Array, sum: Float32Array, batch: TokenBatch, shape: BatchShape): void {
+    const views = this.#views(sum);
+    const [word, position, type] = [wordEmbedding, positionEmbedding, typeEmbedding].map((name) =>
+      (views.get(name) as Float32Array).fill(0),
+    ) as [Float32Array, Float32Array, Float32Array];
+    scatter(gradient, { ...this.#store.tables(), word, position, type }, batch, shape.tokens);
+  }
+
+  #detailFetches(fetches: Map<string, Float32Array>, units: number): Map<string, Float32Array> {
+    const out = new Map<string, Float32Array>();
+    for (const name of this.#store.parameters.keys()) {
+      if (!this.#store.trains(name)) continue;
+      const squares = new Float32Array(units);
+      fetches.set(`squared:${name}`, squares);
+      out.set(this.#store.outName(name), squares);
+    }
+    return out;
+  }
+
+  /** The parts of a flat vector by parameter name. */
+  #views(flat: Float32Array): Map<string, Float32Array> {
+    const byOutName = new Map(
+      this.#store.layout.entries.map((e) => [e.name, flat.subarray(e.offset, e.offset + e.length)]),
+    );
+    const names = [...this.#store.parameters.keys()].filter((name) => this.#store.trains(name));
+    return new Map(names.map((name) => [name, byOutName.get(this.#store.outName(name)) as Float32Array]));
+  }
+
+  #sumArray(into: Float32Array | undefined): Float32Array {
+    if (into === undefined) return new Float32Array(this.#store.layout.length);
+    if (into.length === this.#store.layout.length) return into;
+    throw new TacitError('TENSOR_SHAPE', `into has ${into.length} elements, the layout ${this.#store.layout.length}`);
+  }
+
+  /** Examples of units whose loss or norm is not finite. */
+  #notFinite({ losses, norms }: Gradients, shape: BatchShape): number[] {
+    const records = this.#records();
+    const bad = (b: number): boolean =>
+      !Number.isFinite(losses[b]) || (norms.length > 0 && !Number.isFinite(norms[Math.floor(b / records)]));
+    return Array.from({ length: shape.batch }, (_, b) => b).filter(bad);
+  }
+
+  #classifier(): Classifier {
+    const weight = this.#store.data('classifier.weight');
+    const bias = this.#store.data('classifier.bias');
+    return { weight, bias, labels: this.#options.labels, width: this.featureLength };
+  }
+
+  #records(): number {
+    return this.#options.shape.recordsPerUnit ?? 1;
+  }
+
+  #units(shape: BatchShape): number {
+    return shape.batch / this.#records();
+  }
+
+  #step(kind: Kind, shape: BatchShape): Promise<Step> {
+    return this.#steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
+      builders[kind]({
+        ...shape,
+        config: this.config,
+        head: this.#options.head,
+        task: this.#options.task,
+        labels: this.#options.labels,
+        recordsPerUnit: this.#records(),
+        shapes: this.#shapes,
+        lora: this.#store.lora,
+        trains: (name) => this.#store.trains(name),
+        dropout: false,
+      }),
+    );
+  }
 }

@@ -52,17 +52,23 @@ export interface LabelledBatch extends TokenBatch {
 export interface ClipOptions {
   /** C, the L2 bound on one example's gradient; Infinity: no clipping, plain gradients (norms are then not computed). */
   readonly l2Clip: number;
+  /** Where the sum is written (overwritten, then returned as `clippedSum`), to spare a large allocation each step. */
+  readonly into?: Float32Array;
+  /** Also give the squared norms by parameter. */
+  readonly detail?: boolean;
 }
 
 export interface Gradients {
   /** B losses of the examples, not weighted. */
   readonly losses: Float32Array;
-  /** B L2 norms of the examples' gradients over all trainable parameters; empty when l2Clip is Infinity. */
+  /** L2 norms, one a unit (B where a unit is an example), of the gradients over all trainable parameters; empty when l2Clip is Infinity. */
   readonly norms: Float32Array;
   /** Σ_b weight_b · min(1, C/norm_b) · gradient_b, in `trainableLayout` order. */
   readonly clippedSum: Float32Array;
   /** Examples left out because their loss or gradient was not finite. They add nothing and must not be counted. */
   readonly dropped: readonly number[];
+  /** With `detail`: squared gradient norms of each unit, by trainable parameter. */
+  readonly squaredNorms?: ReadonlyMap<string, Float32Array>;
 }
 
 export interface CreateBert {
@@ -76,7 +82,15 @@ export interface CreateBert {
   readonly task: BertTask;
   readonly trainable: Trainable;
   /** Default batch shape; programs for other shapes are prepared when they are first met. */
-  readonly shape: { readonly batch: number; readonly tokens: number };
+  readonly shape: {
+    readonly batch: number;
+    readonly tokens: number;
+    /**
+     * Records that form one privacy unit (a person), next to one another in the batch; default 1. Above 1, norms are
+     * of units and the weights act inside them: 0 for a place that the person has no record for.
+     */
+    readonly recordsPerUnit?: number;
+  };
   readonly rng: Rng;
 }
 

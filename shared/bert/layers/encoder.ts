@@ -1,0 +1,72 @@
+import type { Value } from '../../engine/graph.ts';
+import { activation } from './activation.ts';
+import { selfAttention } from './attention.ts';
+import { dropout } from './dropout.ts';
+import { linear } from './linear.ts';
+import { layerNorm } from './norm.ts';
+import type { Layer, Trace } from './trace.ts';
+
+/** Outputs of the embedding layer (index 0) and of each block, and the way back from gradients at any of them. */
+export interface Encoder {
+  readonly outputs: readonly Value[];
+  /** Gradients by output index → gradient of the summed embeddings [B·T, H]. */
+  backward(gradients: ReadonlyMap<number, Value>): Value;
+}
+
+/** The embedding layer's normalisation and `blocks` encoder blocks, on summed embeddings [B·T, H]. */
+export function encoder(trace: Trace, embedded: Value, attentionBias: Value, blocks: number): Encoder {
+  const { ops, config } = trace;
+  const norm = layerNorm(trace, 'bert.embeddings.LayerNorm', embedded);
+  const start = dropout(trace, 'bert.embeddings.dropout', config.hiddenDropout, norm.output);
+  const layers: Layer[] = [];
+  const outputs = [start.output];
+  for (let i = 0; i < blocks; i++) {
+    const layer = block(trace, `bert.encoder.layer.${i}`, outputs[i] as Value, attentionBias);
+    layers.push(layer);
+    outputs.push(layer.output);
+  }
+  return {
+    outputs,
+    backward(gradients) {
+      let flowing: Value | undefined;
+      for (let i = blocks; i >= 0; i--) {
+        const here = gradients.get(i);
+        if (here !== undefined) flowing = flowing === undefined ? here : ops.add(flowing, here);
+        if (i > 0 && flowing !== undefined) flowing = (layers[i - 1] as Layer).backward(flowing);
+      }
+      return norm.backward(start.backward(flowing as Value));
+    },
+  };
+}
+
+/** One post-norm transformer block (Devlin et al. 2019; Vaswani et al. 2017, §3.1). */
+function block(trace: Trace, module: string, x: Value, attentionBias: Value): Layer {
+  const attended = selfAttention(trace, `${module}.attention.self`, x, attentionBias);
+  const mixed = projected(trace, `${module}.attention.output`, attended.output, x);
+  const wide = linear(trace, `${module}.intermediate.dense`, mixed.output);
+  const active = activation(trace, wide.output);
+  const done = projected(trace, `${module}.output`, active.output, mixed.output);
+  return {
+    output: done.output,
+    backward(gradient) {
+      const last = done.backwardBoth(gradient);
+      const inner = wide.backward(active.backward(last.branch));
+      const first = mixed.backwardBoth(trace.ops.add(last.residual, inner));
+      return trace.ops.add(first.residual, attended.backward(first.branch));
+    },
+  };
+}
+
+/** LayerNorm(residual + dropout(dense(x))). */
+function projected(trace: Trace, module: string, x: Value, residual: Value) {
+  const dense = linear(trace, `${module}.dense`, x);
+  const dropped = dropout(trace, `${module}.dropout`, trace.config.hiddenDropout, dense.output);
+  const norm = layerNorm(trace, `${module}.LayerNorm`, trace.ops.add(dropped.output, residual));
+  return {
+    output: norm.output,
+    backwardBoth(gradient: Value): { branch: Value; residual: Value } {
+      const sum = norm.backward(gradient);
+      return { branch: dense.backward(dropped.backward(sum)), residual: sum };
+    },
+  };
+}

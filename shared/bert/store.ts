@@ -1,0 +1,205 @@
+import { TacitError } from '../core/errors.ts';
+import type { Rng } from '../core/rng.ts';
+import type { Parameter } from '../engine/engine.ts';
+import { flatten, type Layout, layoutOf } from '../tensor/layout.ts';
+import type { NamedTensor, TensorSpec, Weights } from '../tensor/named.ts';
+import type { EmbeddingTables } from './embeddings.ts';
+import { initialLora, type LoraModule, loraModules, mergeLora, peftName } from './lora.ts';
+import {
+  blocksUsed,
+  classifierSpecs,
+  encoderSpecs,
+  initialTensors,
+  meanLayersOf,
+  poolerSpecs,
+  requireTensor,
+} from './parameters.ts';
+import { positionEmbedding, typeEmbedding, wordEmbedding } from './programs.ts';
+import type { BertErrorCode, CreateBert, Trainable } from './types.ts';
+
+/** A model's numbers: trainable ones in one flat array, the frozen ones where the caller's tensors have them. */
+export class ParameterStore {
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly layout: Layout;
+  readonly lora: readonly LoraModule[];
+  readonly flat: Float32Array;
+  readonly #given: Weights;
+  readonly #trainableNames: ReadonlyMap<string, string>;
+  readonly #padTokenId: number | undefined;
+  readonly #width: number;
+
+  /** @param frozenA adapters whose A does not train */
+  constructor(
+    given: Weights,
+    tensors: Weights,
+    trainable: readonly TrainableSpec[],
+    lora: readonly LoraModule[],
+    options: {
+      padTokenId: number | undefined;
+      hiddenSize: number;
+    },
+  ) {
+    this.#given = given;
+    this.#padTokenId = options.padTokenId;
+    this.#width = options.hiddenSize;
+    this.lora = lora;
+    this.layout = layoutOf(trainable.map(({ outName, shape }) => ({ name: outName, shape })));
+    this.#trainableNames = new Map(trainable.map(({ name, outName }) => [name, outName]));
+    this.flat = flatten(
+      new Map(trainable.map(({ name, outName }) => [outName, tensors.get(name) as NamedTensor])),
+      this.layout,
+    );
+    const views = new Map(this.layout.entries.map((e) => [e.name, this.flat.subarray(e.offset, e.offset + e.length)]));
+    this.parameters = new Map(
+      [...tensors.values()].map(({ name, shape, data }) => {
+        const outName = this.#trainableNames.get(name);
+        return [
+          name,
+          { name, shape, data: outName === undefined ? data : (views.get(outName) as Float32Array), version: 0 },
+        ];
+      }),
+    );
+  }
+
+  trains(name: string): boolean {
+    return this.#trainableNames.has(name);
+  }
+
+  /** The layout's name of a trainable parameter (peft's for adapters). */
+  outName(name: string): string {
+    return this.#trainableNames.get(name) as string;
+  }
+
+  data(name: string): Float32Array {
+    return (this.parameters.get(name) as Parameter).data;
+  }
+
+  set(flat: Float32Array): void {
+    if (flat.length !== this.flat.length) {
+      throw new TacitError('TENSOR_SHAPE', `the vector has ${flat.length} elements, the layout ${this.flat.length}`);
+    }
+    this.flat.set(flat);
+    for (const name of this.#trainableNames.keys()) (this.parameters.get(name) as Parameter).version += 1;
+  }
+
+  tables(): EmbeddingTables {
+    return {
+      word: this.data(wordEmbedding),
+      position: this.data(positionEmbedding),
+      type: this.data(typeEmbedding),
+      width: this.#width,
+      padTokenId: this.#padTokenId,
+    };
+  }
+
+  /** Everything given, with what trained since in its place, adapters merged; no array is shared with this store. */
+  weightsNow(): Map<string, NamedTensor> {
+    const current = new Map<string, NamedTensor>(this.#given);
+    const adapter = new Map<string, NamedTensor>();
+    for (const [name, { shape, data }] of this.parameters) {
+      const isAdapter = this.lora.some((m) => m.a === name || m.b === name);
+      (isAdapter ? adapter : current).set(name, { name, shape, data: data.slice() });
+    }
+    return mergeLora(current, this.lora, adapter);
+  }
+
+  /** Adapter tensors and what trains in full beside them, under peft's names. */
+  adapterNow(): Map<string, NamedTensor> {
+    const out = new Map<string, NamedTensor>();
+    for (const { name, shape, data } of this.parameters.values()) {
+      const adapted = this.lora.some((m) => m.a === name || m.b === name);
+      const outName = adapted ? name : this.trains(name) ? this.outName(name) : undefined;
+      if (outName !== undefined) out.set(outName, { name: outName, shape, data: data.slice() });
+    }
+    return out;
+  }
+}
+
+interface TrainableSpec extends TensorSpec {
+  readonly outName: string;
+}
+
+/** Checks the weights, draws what is missing and may be missing, and decides what trains. */
+export function sequenceStore(options: CreateBert): ParameterStore {
+  const { config, weights, head, trainable, rng } = options;
+  const blocks = blocksUsed(config, head);
+  const width = featureLength(options);
+  const body = encoderSpecs(config, blocks);
+  const headSpecs = head === 'pooler' ? poolerSpecs(config) : meanDenseSpecs(options, width);
+  const classifier = classifierSpecs(options.labels, width);
+  const lora = adapters(options, blocks);
+  const tensors = new Map<string, NamedTensor>();
+  for (const spec of head === 'mean' ? [...body, ...headSpecs] : body)
+    tensors.set(spec.name, requireTensor(weights, spec));
+  const drawn = head === 'mean' ? classifier : [...headSpecs, ...classifier];
+  for (const [name, t] of givenOrDrawn(drawn, options)) tensors.set(name, t);
+  for (const [name, t] of adapterTensors(lora, weights, rng)) tensors.set(name, t);
+  const names = trainableSpecs(
+    trainable,
+    [...body, ...(head === 'pooler' ? headSpecs : []), ...classifier],
+    classifier,
+    lora,
+  );
+  return new ParameterStore(weights, tensors, names, lora, config);
+}
+
+/** Width of the features that go into the classifier. @throws BERT_WEIGHTS_MISSING */
+export function featureLength({ config, head, weights }: Pick<CreateBert, 'config' | 'head' | 'weights'>): number {
+  if (head === 'pooler') return config.hiddenSize;
+  const dense = weights.get('head.dense.weight');
+  if (dense !== undefined) return dense.shape[0] ?? 0;
+  throw new TacitError<BertErrorCode>('BERT_WEIGHTS_MISSING', 'the checkpoint has no tensor head.dense.weight', {
+    fix: 'A mean head needs its public whitening.',
+  });
+}
+
+function meanDenseSpecs({ config }: CreateBert, width: number): TensorSpec[] {
+  return [
+    { name: 'head.dense.weight', shape: [width, config.hiddenSize * meanLayersOf(config).length] },
+    { name: 'head.dense.bias', shape: [width] },
+  ];
+}
+
+function adapters({ config, trainable }: CreateBert, blocks: number): LoraModule[] {
+  if (typeof trainable === 'string') return [];
+  const modules = loraModules(config, trainable.lora, blocks);
+  if (modules.length > 0 && trainable.lora.rank >= 1) return modules;
+  throw new TacitError<BertErrorCode>(
+    'BERT_UNSUPPORTED',
+    `LoRA on ${trainable.lora.targets.join(', ')} adapts nothing`,
+    {
+      where: 'trainable.lora',
+      fix: 'Name linear modules such as query, value, attention.output.dense, and a rank of at least 1.',
+    },
+  );
+}
+
+/** A classifier or pooler that the checkpoint has must fit; one that it lacks is drawn, as transformers does. */
+function givenOrDrawn(specs: readonly TensorSpec[], { weights, config, rng }: CreateBert): Map<string, NamedTensor> {
+  const missing = specs.filter((spec) => !weights.has(spec.name));
+  const given = specs.filter((spec) => weights.has(spec.name)).map((spec) => requireTensor(weights, spec));
+  return new Map([...given.map((t): [string, NamedTensor] => [t.name, t]), ...initialTensors(missing, config, rng)]);
+}
+
+function adapterTensors(lora: readonly LoraModule[], weights: Weights, rng: Rng): Map<string, NamedTensor> {
+  const fresh = initialLora(
+    lora.filter((m) => !weights.has(m.a) || !weights.has(m.b)),
+    rng,
+  );
+  for (const spec of lora.flatMap((m) => m.specs))
+    if (!fresh.has(spec.name)) fresh.set(spec.name, requireTensor(weights, spec));
+  return fresh;
+}
+
+function trainableSpecs(
+  trainable: Trainable,
+  all: readonly TensorSpec[],
+  classifier: readonly TensorSpec[],
+  lora: readonly LoraModule[],
+): TrainableSpec[] {
+  const same = (spec: TensorSpec): TrainableSpec => ({ ...spec, outName: spec.name });
+  if (trainable === 'all') return all.map(same);
+  if (trainable === 'head') return classifier.map(same);
+  const parts = lora.flatMap(({ specs: [a, b] }) => (trainable.lora.freezeA === true ? [b] : [a, b]));
+  return [...parts.map(same), ...classifier.map((spec) => ({ ...spec, outName: peftName(spec.name) }))];
+}
