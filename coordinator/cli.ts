@@ -1,5 +1,6 @@
 import { command, runCommand } from '../shared/node/command-line.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
+import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
@@ -10,7 +11,7 @@ export function main(argv: readonly string[]): Promise<number> {
     .version(packageVersion)
     .enablePositionalOptions()
     .helpCommand(false);
-  for (const sub of [runCommands(), privacyCommand(), configCommand()]) program.addCommand(sub);
+  for (const sub of [runCommands(), budgetCommand(), privacyCommand(), configCommand()]) program.addCommand(sub);
   // `tacit client` is another application; bin/tacit.js hands over to it.
   program.addCommand(command('client', 'take part in a run with your own data', 'tacit client --help'));
   return runCommand(program, argv);

@@ -27,7 +27,7 @@ const CONFIGURATION = new Set([
   'KEYSTORE_LOCKED',
   'KEYSTORE_INVALID',
 ]);
-const BUDGET = new Set(['BUDGET_EXCEEDED', 'BUDGET_UNKNOWN', 'POLICY_REFUSED']);
+const BUDGET = new Set(['POLICY_REFUSED']);
 const VERIFICATION = new Set([
   'LEDGER_DISAGREES',
   'VERIFICATION_FAILED',
@@ -40,6 +40,6 @@ const VERIFICATION = new Set([
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof TacitError)) return EXIT.failure;
   if (CONFIGURATION.has(error.code) || error.code.startsWith('DATA_')) return EXIT.configuration;
-  if (BUDGET.has(error.code)) return EXIT.budgetRefused;
+  if (BUDGET.has(error.code) || error.code.startsWith('BUDGET_')) return EXIT.budgetRefused;
   return VERIFICATION.has(error.code) ? EXIT.verificationFailed : EXIT.failure;
 }

@@ -1,0 +1,26 @@
+import { base64 } from '../shared/core/bytes.ts';
+import type { Signer } from '../shared/core/signing.ts';
+import { type BudgetOpening, budgetOpeningSchema, type EntryInput } from '../shared/ledger/entries.ts';
+import { signStatement } from '../shared/ledger/statement.ts';
+
+type Opening = EntryInput<'budget.open'>;
+export type Approval = Opening['approvals'][number];
+
+/** One person's signature over exactly this opening. */
+export function approve(opening: BudgetOpening, name: string, signer: Signer): Approval {
+  return {
+    approver: name,
+    publicKey: base64(signer.publicKey),
+    signature: signStatement('budget.open', opening, signer),
+  };
+}
+
+/** The entry that opens or raises a budget with two people's approvals. */
+export function openingEntry(opening: BudgetOpening, approvals: readonly Approval[]): Opening {
+  return {
+    kind: 'budget.open',
+    opening: budgetOpeningSchema.parse(opening),
+    authority: 'two-person',
+    approvals: [...approvals],
+  };
+}
