@@ -1,0 +1,69 @@
+import { hex } from '../../shared/core/bytes.ts';
+import { html, nothing, type TemplateResult } from 'lit';
+import type { BudgetView } from '../../shared/protocol/views.ts';
+import { iconCheck, iconCross } from '../components/icons.ts';
+import { formatDate, plural } from '../lib/format.ts';
+import type { Check } from './main.ts';
+
+/** The answer first: inside policy and verified, or the list of what is wrong. */
+export function answerSection(
+  check: Check,
+  budgets: readonly BudgetView[] | null,
+  overspent: readonly string[],
+  reachable: boolean,
+): TemplateResult {
+  if (check.state === 'running') return running(check.share);
+  const ledgerProblems = check.state === 'failed' ? [failure(check, reachable)] : check.audit.problems;
+  const problems = [...ledgerProblems, ...overspent];
+  return html`<section class="answer ${problems.length === 0 ? 'answer-good' : 'answer-bad'} stack" aria-labelledby="answer-title">
+    <h2 id="answer-title" role="status">${sentence(check, budgets?.length ?? 0, problems.length)}</h2>
+    ${
+      problems.length === 0
+        ? nothing
+        : html`<ul class="checks">${problems.map((p) => html`<li class="wrong">${iconCross()}<span>${p}</span></li>`)}</ul>`
+    }
+    ${check.state === 'done' ? found(check) : nothing}
+  </section>`;
+}
+
+function running(share: number): TemplateResult {
+  return html`<section class="answer stack" aria-labelledby="answer-title">
+    <h2 id="answer-title" role="status">Checking the ledger on this device…</h2>
+    <progress max="1" value=${share} aria-label="Entries checked"></progress>
+  </section>`;
+}
+
+function failure(check: Extract<Check, { state: 'failed' }>, reachable: boolean): string {
+  return reachable ? `The ledger cannot be verified: ${check.why}. (${check.code})` : 'The coordinator does not answer, so nothing can be checked.';
+}
+
+function sentence(check: Check, datasets: number, problems: number): string {
+  if (problems > 0) return `${plural(problems, 'problem')} found`;
+  if (check.state !== 'done') return '';
+  const { size } = check.audit.checkpoint;
+  const ledger = size === 0 ? 'the ledger is empty, and its signature is good' : `the ledger is verified to entry ${size - 1} on this device`;
+  if (datasets === 0) return `No budget is open; ${ledger}`;
+  return `${datasets === 1 ? 'The one dataset is' : `All ${datasets} datasets are`} inside policy; ${ledger}`;
+}
+
+function found(check: Extract<Check, { state: 'done' }>): TemplateResult {
+  const { checkpoint, before, entries, problems } = check.audit;
+  return html`${
+    problems.length > 0
+      ? nothing
+      : html`<ul class="checks">
+          <li class="ok">${iconCheck()}<span>The checkpoint of ${plural(checkpoint.size, 'entry', 'entries')} is signed by <span class="mono">${checkpoint.origin}</span>.</span></li>
+          <li class="ok">${iconCheck()}<span>All ${plural(entries.length, 'entry', 'entries')} were read and hashed here; together they give the signed root.</span></li>
+          <li class="ok">${iconCheck()}<span>${before === null ? 'This is the first visit of this browser: it remembers this root, and would notice a rewritten past from now on.' : `It only grew since ${formatDate(before.at)}, when this browser saw ${plural(before.size, 'entry', 'entries')}.`}</span></li>
+        </ul>`
+  }
+  <details>
+    <summary>Root and key</summary>
+    <dl class="facts">
+      <dt>Root</dt><dd class="hash">${hex(checkpoint.root)}</dd>
+      <dt>Signed by</dt><dd class="hash">${checkpoint.logKey.name}, key id ${hex(checkpoint.logKey.keyId)}</dd>
+      <dt>Other signatures</dt><dd>${checkpoint.unknownSignatures + checkpoint.witnesses.length} by participants as witnesses</dd>
+    </dl>
+    <p class="soft small">The key comes from this coordinator. Compare it with one that you were given another way, or check an export offline with <code>tacit ledger verify --vkey</code>.</p>
+  </details>`;
+}

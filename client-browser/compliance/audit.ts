@@ -1,0 +1,108 @@
+import { equalBytes, hex } from '../../shared/core/bytes.ts';
+import { TacitError } from '../../shared/core/errors.ts';
+import type { OpenedCheckpoint } from '../../shared/ledger/checkpoint.ts';
+import { decodeEntry, type Entry } from '../../shared/ledger/entries.ts';
+import { formatVkey, parseVkey, type VerifierKey } from '../../shared/ledger/keys.ts';
+import { leafHash, MerkleTree } from '../../shared/ledger/merkle.ts';
+import { entryBundlesOf } from '../../shared/ledger/tiles.ts';
+import type { AboutView, BudgetView } from '../../shared/protocol/views.ts';
+import { formatEpsilon, plural } from '../lib/format.ts';
+import { LogClient } from './log-client.ts';
+import { recallSeen, rememberSeen, type Seen } from './seen.ts';
+
+/** An entry whose bytes this device has hashed into the root that the log signed. */
+export interface AuditedEntry {
+  readonly index: number;
+  /** RFC 8785 JSON, byte for byte. */
+  readonly text: string;
+  readonly leafHash: string;
+  /** Null for an entry of a kind or version that this page does not know. */
+  readonly entry: Entry | null;
+}
+
+/** What this device found out for itself. */
+export interface Audit {
+  readonly checkpoint: OpenedCheckpoint;
+  readonly note: string;
+  readonly logKey: VerifierKey;
+  /** What this browser had seen before, or null at the first visit. */
+  readonly before: Seen | null;
+  readonly entries: readonly AuditedEntry[];
+  /** Sentences; empty when everything holds. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Reads the whole log, hashes every entry, and compares: with the signed root, with what this browser saw before.
+ * @param about - the coordinator's own claim of its key; only what was pinned before is better
+ * @throws NOTE_INVALID, NOTE_UNSIGNED when the checkpoint itself cannot be trusted
+ */
+export async function auditLog(about: AboutView, client: LogClient, onProgress: (share: number) => void): Promise<Audit> {
+  const logKey = parseVkey(about.vkey);
+  const before = recallSeen(about.origin);
+  const problems: string[] = [];
+  if (before !== null && before.vkey !== formatVkey(logKey)) {
+    problems.push('The log’s key is not the one that this browser saw before. Unless the operator announced a new key, somebody else answers.');
+  }
+  const note = await client.checkpointNote();
+  const checkpoint = LogClient.open(note, logKey);
+  if (checkpoint.origin !== about.origin) problems.push(`The checkpoint is of ${checkpoint.origin}, the page is of ${about.origin}.`);
+  const tree = new MerkleTree();
+  const entries = await readEntries(client, checkpoint.size, tree, onProgress);
+  problems.push(...rootProblems(tree, checkpoint, before));
+  for (const { index, entry } of entries) if (entry === null) problems.push(`Entry ${index} is not of a kind that this page knows.`);
+  if (problems.length === 0) {
+    const seen = { vkey: formatVkey(logKey), size: checkpoint.size, root: hex(checkpoint.root), at: new Date().toISOString(), checkpoint: note };
+    rememberSeen(about.origin, seen);
+  }
+  return { checkpoint, note, logKey, before, entries, problems };
+}
+
+async function readEntries(
+  client: LogClient,
+  size: number,
+  tree: MerkleTree,
+  onProgress: (share: number) => void,
+): Promise<AuditedEntry[]> {
+  const entries: AuditedEntry[] = [];
+  for (const { index } of entryBundlesOf(size)) {
+    for (const bytes of await client.bundle(index, size)) {
+      if (entries.length === size) break;
+      const hash = leafHash(bytes);
+      tree.append(hash);
+      entries.push({ index: entries.length, text: new TextDecoder().decode(bytes), leafHash: hex(hash), entry: known(bytes) });
+    }
+    onProgress(entries.length / size);
+  }
+  return entries;
+}
+
+function known(bytes: Uint8Array): Entry | null {
+  try {
+    return decodeEntry(bytes);
+  } catch (error) {
+    if (error instanceof TacitError) return null;
+    throw error;
+  }
+}
+
+function rootProblems(tree: MerkleTree, checkpoint: OpenedCheckpoint, before: Seen | null): string[] {
+  const problems: string[] = [];
+  if (tree.size !== checkpoint.size) problems.push(`The log serves ${plural(tree.size, 'entry', 'entries')}, its checkpoint says ${checkpoint.size}.`);
+  else if (!equalBytes(tree.root(), checkpoint.root)) {
+    problems.push(`The entries give the root ${hex(tree.root()).slice(0, 16)}…, the signed one is ${hex(checkpoint.root).slice(0, 16)}…: an entry was changed, removed or put in another place.`);
+  }
+  if (before === null) return problems;
+  if (checkpoint.size < before.size) problems.push(`The log has shrunk from ${before.size} to ${plural(checkpoint.size, 'entry', 'entries')} since ${before.at}.`);
+  else if (tree.size >= before.size && hex(tree.root(before.size)) !== before.root) {
+    problems.push(`The first ${plural(before.size, 'entry', 'entries')} are not the ones that this browser saw on ${before.at}: the ledger was rewritten.`);
+  }
+  return problems;
+}
+
+/** Datasets whose account is over its budget. */
+export function budgetProblems(budgets: readonly BudgetView[]): string[] {
+  return budgets
+    .filter((b) => b.spent + b.reserved > b.epsilon * (1 + 1e-9))
+    .map((b) => `${b.scope}, one ${b.unit}, ${b.period}: ${formatEpsilon(b.spent + b.reserved)} spent or reserved of ${b.epsilon}.`);
+}

@@ -1,0 +1,56 @@
+import type { Entry, EntryKind } from '../../shared/ledger/entries.ts';
+import { plural } from '../lib/format.ts';
+
+/** Kinds of entries in words. */
+export const KINDS: Readonly<Record<EntryKind, string>> = {
+  'budget.open': 'budget opened',
+  'budget.lower': 'budget lowered',
+  'plan.commit': 'plan committed',
+  consent: 'consent',
+  refusal: 'refusal',
+  reserve: 'budget reserved',
+  'round.release': 'round released',
+  'round.abort': 'round aborted',
+  'plan.close': 'plan closed',
+  'roster.update': 'participants changed',
+  'key.rotate': 'key changed',
+  incident: 'incident',
+  charge: 'charge seen',
+  countersignature: 'countersignature',
+};
+
+/** What an entry says, in one line. */
+export function entryWords(entry: Entry): string {
+  switch (entry.kind) {
+    case 'budget.open':
+      return `ε ${entry.opening.epsilon} at δ ${entry.opening.delta} for ${entry.opening.budget.scope}, one ${entry.opening.budget.unit}, ${entry.opening.budget.period}; ${plural(entry.approvals.length, 'approval')}`;
+    case 'budget.lower':
+      return `to ε ${entry.epsilon} for ${entry.budget.scope}: ${entry.reason}`;
+    case 'plan.commit':
+      return entry.certificate === null
+        ? `run ${entry.run}, without privacy`
+        : `run ${entry.run}: ε ${entry.certificate.epsilon} at δ ${entry.certificate.delta} at most`;
+    case 'consent':
+      return `client ${entry.clientId.slice(0, 12)} to run ${entry.run}`;
+    case 'refusal':
+      return `by ${entry.by.slice(0, 12)}, ${entry.code}: ${entry.reason}`;
+    case 'reserve':
+      return `ε ${entry.epsilon} for run ${entry.run}, ${plural(entry.budgets.length, 'dataset')}`;
+    case 'round.release':
+      return `run ${entry.run}, round ${entry.round}: sum of ${entry.survivors} participants`;
+    case 'round.abort':
+      return `run ${entry.run}, round ${entry.round}, ${entry.code}: ${entry.reason}`;
+    case 'plan.close':
+      return `run ${entry.run} ${entry.outcome}: ${plural(entry.roundsReleased, 'round')} released, ε ${entry.epsilon} charged`;
+    case 'roster.update':
+      return entry.members === null ? 'list kept as a blob' : plural(entry.members.length, 'participant');
+    case 'key.rotate':
+      return `${entry.change.role} ${entry.change.name}: ${entry.change.reason}`;
+    case 'incident':
+      return `${entry.code}: ${entry.what}`;
+    case 'charge':
+      return `ε ${entry.epsilon} by run ${entry.run}`;
+    case 'countersignature':
+      return `client ${entry.clientId.slice(0, 12)} saw entry ${entry.document.index}`;
+  }
+}

@@ -1,0 +1,6 @@
+/** What vite adds to the module system. */
+declare module '*.css' {}
+declare module '*?url' {
+  const url: string;
+  export default url;
+}

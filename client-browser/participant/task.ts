@@ -1,0 +1,58 @@
+import { html, nothing, type TemplateResult } from 'lit';
+import { dataTable } from '../components/data-table.ts';
+import { formatBytes, formatCount, formatDuration, plural } from '../lib/format.ts';
+import type { TriedEngine } from '../worker/messages.ts';
+import type { ParticipantState } from './state.ts';
+
+/** 2. What is trained, how long it takes here, and what this device computes with. */
+export function taskSection(state: ParticipantState): TemplateResult {
+  const { run, engine } = state;
+  if (run === null) return html``;
+  const modelBytes = state.items.find((i) => /^model/i.test(i.what))?.sizeBytes;
+  return html`<p class="lede">${run.purpose}</p>
+    <dl class="facts">
+      <dt>Training</dt><dd>${run.name}</dd>
+      <dt>Sorts texts into</dt><dd>${run.labels.join(', ')}</dd>
+      <dt>Trains</dt><dd>${run.stages.map((s) => `${s.train} (${formatCount(s.updateElements)} numbers, ${plural(s.rounds, 'round')})`).join('; then ')}</dd>
+      ${modelBytes === undefined ? nothing : html`<dt>Model</dt><dd>${formatBytes(modelBytes)}, downloaded once</dd>`}
+      <dt>Time on this device</dt><dd role="status">${timeWords(state)}</dd>
+      <dt>Computes with</dt>
+      <dd>${engine === null ? 'chosen when you connect: the fastest that gives right results here' : `${engine.name}: ${engine.reason}`}</dd>
+    </dl>
+    ${state.engines.length === 0 ? nothing : enginesTable(state.engines)}`;
+}
+
+/** From the benchmark, once the data is known; the waiting for others is not in it. */
+function timeWords(state: ParticipantState): string {
+  const { run, engine, data } = state;
+  if (run === null || engine === null) return 'measured when you connect';
+  if (data.status !== 'ready') return `${formatDuration(engine.secondsPerExample * 1000)} for a thousand texts, each time they are read`;
+  const { kept } = data.report;
+  const readings = run.stages.reduce((n, s) => n + (s.train === 'head' ? 1 : s.rounds * s.samplingProbability), 0);
+  return `${formatDuration(engine.secondsPerExample * kept * readings)} of computing for your ${plural(kept, 'text')}, besides waiting for the others`;
+}
+
+const STATES: Readonly<Record<TriedEngine['state'], string>> = {
+  used: 'used',
+  slower: 'right, but slower',
+  refused: 'refused',
+  missing: 'not here',
+};
+
+function enginesTable(tried: readonly TriedEngine[]): TemplateResult {
+  return html`<details>
+    <summary>What was tried on this device</summary>
+    ${dataTable<TriedEngine>({
+      caption: 'Engines tried',
+      captionHidden: true,
+      rows: tried,
+      empty: '',
+      columns: [
+        { label: 'Engine', cell: (e) => e.name },
+        { label: 'Result', cell: (e) => STATES[e.state] },
+        { label: 'Why', cell: (e) => e.reason },
+        { label: 'Benchmark', align: 'end', cell: (e) => (e.milliseconds === null ? '–' : `${e.milliseconds.toFixed(0)} ms`) },
+      ],
+    })}
+  </details>`;
+}

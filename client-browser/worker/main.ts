@@ -1,0 +1,48 @@
+import '../lib/zod-jitless.ts';
+import { TacitError } from '../../shared/core/errors.ts';
+import { systemRng } from '../../shared/core/rng.ts';
+import { runParticipant } from '../../shared/participant/session.ts';
+import { api } from '../lib/api.ts';
+import { DATABASES, deleteDatabase } from './database.ts';
+import { WorkerHost } from './host.ts';
+import { openIdentity } from './identity.ts';
+import { openIndexedDbStore } from './indexeddb-store.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+
+/** Composition of the worker: the browser's storage, randomness and clock, and the shared session. */
+const host = new WorkerHost({
+  post: (message) => (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message),
+  runParticipant,
+  trainerOf: () => {
+    throw new TacitError('ENGINE_NONE', 'pending');
+  },
+  chooseEngine: async () => {
+    throw new TacitError('ENGINE_NONE', 'pending');
+  },
+  openStore: () => openIndexedDbStore(),
+  openIdentity: () => openIdentity(systemRng),
+  runs: () => api.runs(),
+  takeSeat,
+  deleteEverything: async () => {
+    await Promise.all(Object.values(DATABASES).map(deleteDatabase));
+  },
+  rng: systemRng,
+  clock: { now: () => Date.now() },
+});
+
+addEventListener('message', (event: MessageEvent<ToWorker>) => void host.receive(event.data));
+
+/** One tab of a browser takes part: two would answer for one identity. Outside secure contexts there is no lock to take. */
+function takeSeat(): Promise<(() => void) | undefined> {
+  const locks = navigator.locks as LockManager | undefined;
+  if (locks === undefined) return Promise.resolve(() => {});
+  return new Promise((resolve) => {
+    void locks.request('tacit-participant', { ifAvailable: true }, (lock) => {
+      if (lock === null) {
+        resolve(undefined);
+        return;
+      }
+      return new Promise<void>((release) => resolve(() => release()));
+    });
+  });
+}

@@ -1,0 +1,75 @@
+import type { ParticipantEvent } from '../../shared/participant/events.ts';
+import type { DataReport } from '../../shared/text/report.ts';
+
+/**
+ * What the page and its worker say to each other. Texts, gradients and keys live in the worker; the page sees what
+ * it draws, and of the data only the few rows of the preview.
+ */
+export type ToWorker =
+  /** Starts, or after `pause` goes on with, the session that this link opens. */
+  | { readonly kind: 'connect'; readonly link: string; readonly organisation: string }
+  | { readonly kind: 'files'; readonly files: readonly DroppedFile[]; readonly columns: ChosenColumns | null }
+  | { readonly kind: 'consent'; readonly limits: Limits }
+  | { readonly kind: 'decline' }
+  | { readonly kind: 'pause' }
+  | { readonly kind: 'leave' }
+  /** Ends the session and deletes identity, memory and ledger of this browser. */
+  | { readonly kind: 'forget' };
+
+/** A file with its path below the dropped folder: the folder's name is the label of a .txt or .eml file. */
+export interface DroppedFile {
+  readonly path: string;
+  readonly blob: Blob;
+}
+
+export interface ChosenColumns {
+  readonly text: string;
+  readonly label: string;
+}
+
+/** The person's own rules for this training: a policy in the words of the page. */
+export interface Limits {
+  readonly maximumEpsilon: number;
+  readonly maximumRounds: number;
+  readonly minimumCohort: number;
+}
+
+export type FromWorker =
+  | { readonly kind: 'session'; readonly event: ParticipantEvent }
+  | { readonly kind: 'identity'; readonly clientId: string; readonly sealed: boolean; readonly consentedBefore: boolean }
+  /** The session waits for data: the plan's task, and the rules that the person may tighten. */
+  | { readonly kind: 'task'; readonly task: TaskView }
+  | { readonly kind: 'engines'; readonly tried: readonly TriedEngine[] }
+  | { readonly kind: 'reading'; readonly files: number }
+  | { readonly kind: 'data'; readonly report: DataReport; readonly preview: readonly PreviewRow[]; readonly files: readonly string[] }
+  | { readonly kind: 'dataProblem'; readonly problem: Problem; readonly columnsFound: readonly string[] }
+  | { readonly kind: 'objection'; readonly problem: Problem }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'forgotten' }
+  | { readonly kind: 'workerFailed'; readonly problem: Problem };
+
+export interface TaskView {
+  readonly run: string;
+  readonly text: string;
+  readonly label: string;
+  readonly labels: readonly string[];
+}
+
+export interface TriedEngine {
+  readonly name: string;
+  readonly state: 'used' | 'refused' | 'slower' | 'missing';
+  readonly reason: string;
+  readonly milliseconds: number | null;
+}
+
+export interface PreviewRow {
+  readonly place: string;
+  readonly label: string;
+  readonly text: string;
+}
+
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly fix?: string;
+}
