@@ -16,6 +16,7 @@ import {
   cosignSchema,
   type Hello,
   helloSchema,
+  type LedgerProof,
   PROTOCOL_VERSION,
   parseMessage,
   type Refusal,
@@ -42,7 +43,7 @@ export interface ParticipantHub {
   refuse(clientId: string, refusal: Refusal): Promise<void>;
   secagg(clientId: string, frame: SecaggFrame): Promise<void>;
   /** The client's last seen ledger size; answers with a consistency proof from there to now. */
-  seen(clientId: string, size: number): Promise<unknown>;
+  seen(clientId: string, size: number, index: number): Promise<LedgerProof>;
   cosign(clientId: string, cosign: Cosign): Promise<void>;
   /** The connection is gone; another one of the same client may have replaced it already. */
   gone(clientId: string, connection: Connection): void;
@@ -91,7 +92,10 @@ function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void
     consent: async (payload) => hub.consent(known(), parseMessage(consentSchema, payload, 'consent')),
     refuse: async (payload) => hub.refuse(known(), parseMessage(refusalSchema, payload, 'refuse')),
     secagg: async (payload) => hub.secagg(known(), parseMessage(secaggSchema, payload, 'secagg')),
-    seen: async (payload) => hub.seen(known(), parseMessage(seenSchema, payload, 'seen').size),
+    seen: async (payload) => {
+      const { size, index } = parseMessage(seenSchema, payload, 'seen');
+      return hub.seen(known(), size, index);
+    },
     cosign: async (payload) => hub.cosign(known(), parseMessage(cosignSchema, payload, 'cosign')),
   };
   socket.onAny((name: unknown, payload: unknown, acknowledge: unknown) => {

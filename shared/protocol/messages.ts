@@ -6,7 +6,7 @@ import { sha256, sha256Hex } from '../core/hash.ts';
 import { LIMITS } from '../core/limits.ts';
 import type { Signer } from '../core/signing.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import type { RunView } from './views.ts';
+import type { AboutView, RunView } from './views.ts';
 import type { Terms } from './terms.ts';
 
 /** Spoken between coordinator and participants; both ends refuse any other. */
@@ -27,6 +27,8 @@ export const helloSchema = z.strictObject({
   /** Invitation token; not needed again by a key that is enrolled. */
   token: z.string().max(128).nullable(),
   organisation: words(100),
+  /** Size of this coordinator's ledger that the client verified last; the proof in the welcome starts there. */
+  seen: z.number().int().min(0),
   signature: b64(64),
 });
 export type Hello = z.infer<typeof helloSchema>;
@@ -36,12 +38,14 @@ export interface Welcome {
   readonly clientId: string;
   /** Bearer token of this connection for the bulk path. */
   readonly session: string;
+  readonly about: AboutView;
   readonly run: RunView;
   readonly terms: Terms;
+  /** Of the plan's entry. */
   readonly proof: LedgerProof;
 }
 
-const ledgerProofSchema = z.strictObject({
+export const ledgerProofSchema = z.strictObject({
   index: z.number().int().min(0),
   /** The stored entry, byte for byte. */
   entry: z.string().max(LIMITS.ledgerEntryBytes),
@@ -102,8 +106,15 @@ export type RoundEnded = z.infer<typeof roundEndedSchema>;
 export const cosignSchema = z.strictObject({ checkpointSize: z.number().int().min(0), line: words(1000), vkey: words(500) });
 export type Cosign = z.infer<typeof cosignSchema>;
 
-/** Client → server: I saw the ledger up to here; prove that what follows extends it. */
-export const seenSchema = z.strictObject({ size: z.number().int().min(0) });
+/** Client → server: I verified the ledger up to `size`; prove that it still extends that, and that `index` is in it. */
+export const seenSchema = z.strictObject({ size: z.number().int().min(0), index: z.number().int().min(0) });
+
+/** Server → client, before a round whose cohort has somebody new: who takes part, and its entry in the ledger. */
+export const rosterSchema = z.strictObject({
+  clients: z.array(z.strictObject({ clientId: words(64), publicKey: b64(32), organisation: words(100) })).max(LIMITS.cohortClients),
+  proof: ledgerProofSchema,
+});
+export type RosterMessage = z.infer<typeof rosterSchema>;
 
 export interface WireError {
   readonly code: string;

@@ -33,7 +33,7 @@ const server = z.strictObject({
 });
 
 const stage = z.strictObject({
-  algorithm: z.enum(['dp-fedsgd', 'none']),
+  algorithm: z.literal('dp-fedsgd'),
   train: z.union([z.enum(['all', 'head']), z.strictObject({ lora })]),
   rounds: z.number().int().min(1).max(100_000),
   /** Probability with which each record enters a round, drawn independently (Poisson sampling). */
@@ -71,6 +71,8 @@ const schema = z.strictObject({
   secureAggregation: z.strictObject({
     minimumCohort: z.number().int().min(4).max(1000),
     colluders: z.number().int().min(0).max(500),
+    /** Most clients in one round; the ring is sized for it. */
+    maximumCohort: z.number().int().min(5).max(64).default(16),
     ringBits: z.literal(32).default(32),
   }),
   deadlines: z.strictObject({
@@ -114,10 +116,9 @@ export function parsePlan(document: unknown, where: string): Plan {
 /** Claims that the schema alone cannot see through. */
 function claimProblems(plan: Plan): string[] {
   const problems: string[] = [];
-  const { minimumCohort, colluders } = plan.secureAggregation;
-  const algorithms = new Set(plan.stages.map((s) => s.algorithm));
-  if (algorithms.size > 1 && algorithms.has('none')) {
-    problems.push('stages: a stage without privacy (algorithm none) on the same data voids the promise of the others');
+  const { minimumCohort, colluders, maximumCohort } = plan.secureAggregation;
+  if (plan.clients.minimum > maximumCohort) {
+    problems.push(`clients.minimum ${plan.clients.minimum} is more than secureAggregation.maximumCohort ${maximumCohort}`);
   }
   if (minimumCohort > plan.clients.minimum) {
     problems.push(`secureAggregation.minimumCohort ${minimumCohort} is more than clients.minimum ${plan.clients.minimum}: no round could end`);
@@ -126,11 +127,6 @@ function claimProblems(plan: Plan): string[] {
     problems.push(`secureAggregation: with ${colluders} colluder(s) of a cohort of ${minimumCohort}, fewer than 3 honest clients hide in the sum`);
   }
   return problems;
-}
-
-/** True when every stage is without privacy; the run, ledger and pages then say so in words. */
-export function withoutPrivacy(plan: Plan): boolean {
-  return plan.stages.every((s) => s.algorithm === 'none');
 }
 
 /** SHA-256 (hex) of the plan's RFC 8785 form: what participants consent to. */

@@ -15,11 +15,11 @@ export interface StageTerms {
   readonly dimension: number;
   /** SHA-256 of the RFC 8785 form of the update's layout: names and shapes in order. */
   readonly layoutSha256: string;
-  /** Committed noise multiplier (σ / clip of the sum, as the adversary with T_c colluders sees it); null without privacy. */
-  readonly noiseMultiplier: number | null;
+  /** Committed noise multiplier: σ / clip of the sum, as the coordinator with T_c colluders sees it. */
+  readonly noiseMultiplier: number;
   /** Fixed-point scale of the ring. */
   readonly scale: number;
-  /** Standard deviation of each client's discrete Gaussian share, in ring units; 0 without privacy. */
+  /** Standard deviation of each client's discrete Gaussian share, in ring units. */
   readonly localSigma: number;
 }
 

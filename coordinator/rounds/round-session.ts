@@ -1,0 +1,257 @@
+import type { Clock } from '../../shared/core/clock.ts';
+import { TacitError } from '../../shared/core/errors.ts';
+import type { Signer } from '../../shared/core/signing.ts';
+import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
+import type { SecaggFrame } from '../../shared/protocol/messages.ts';
+import type { RoundPhase, RoundView } from '../../shared/protocol/views.ts';
+import { addInto, removeMasks } from '../../shared/secagg/mask.ts';
+import { CLIENT_MESSAGES, type ClientMessageName, type MessageBody, type RosterEntry, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
+import { messageFor, openManifest, type Phase, type ServerEffect, type ServerEvent, type ServerState, serverReduce, startServer } from '../../shared/secagg/server.ts';
+import { EventLog } from '../../shared/store/log.ts';
+import type { Store } from '../../shared/store/port.ts';
+
+/** Stream `round/<run>/<round>.<attempt>`: the configuration first, then what happened. */
+type RoundEvent = { readonly type: 'opened'; readonly at: number; readonly config: SecaggConfig; readonly roster: readonly { clientId: string; publicKey: string }[] } | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
+
+export type RoundOutcome =
+  | { readonly kind: 'summed'; readonly sid: string; readonly survivors: readonly string[]; readonly sum: Uint32Array }
+  | { readonly kind: 'aborted'; readonly code: string; readonly reason: string; readonly sid: string | null; readonly revealed: boolean };
+
+export interface RoundPorts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly signer: Signer;
+  /** Delivers a frame to a client if it is connected; a lost one is sent again on reconnection. */
+  send(clientId: string, frame: SecaggFrame): void;
+  ejected(clientId: string, code: string, reason: string): void;
+  changed(): void;
+}
+
+const PHASE_VIEW: Readonly<Record<Phase, RoundPhase>> = { advertise: 'training', shares: 'shares', masked: 'upload', consistent: 'consistency', unmask: 'unmask' };
+
+/**
+ * Runs one secure-aggregation session: turns messages into events, makes each durable, then carries out what the reducer
+ * says. State is the fold of the stream, so a coordinator that was killed opens the same session again and goes on.
+ */
+export class RoundSession {
+  readonly #ports: RoundPorts;
+  readonly #log: EventLog<RoundEvent>;
+  readonly #accumulator: Uint32Array;
+  readonly #marks: Partial<Record<RoundPhase, number>> = {};
+  readonly #openedAt: number;
+  readonly config: SecaggConfig;
+  readonly outcome: Promise<RoundOutcome>;
+  #settle!: (outcome: RoundOutcome) => void;
+  #fail!: (error: unknown) => void;
+  #state: ServerState;
+  #timer: NodeJS.Timeout | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  private constructor(ports: RoundPorts, log: EventLog<RoundEvent>, opened: Extract<RoundEvent, { type: 'opened' }>, state: ServerState) {
+    this.#ports = ports;
+    this.#log = log;
+    this.#state = state;
+    this.config = opened.config;
+    this.#openedAt = opened.at;
+    this.#accumulator = new Uint32Array(opened.config.dimension);
+    this.outcome = new Promise((resolve, reject) => {
+      this.#settle = resolve;
+      this.#fail = reject;
+    });
+    this.outcome.catch(() => undefined);
+  }
+
+  static streamOf(run: string, round: number, attempt: number): string {
+    return `round/${run}/${round}.${attempt}`;
+  }
+
+  /** Opens a new session, or the one that was going on when the process ended: then everything it heard is heard again. */
+  static async open(ports: RoundPorts, config: SecaggConfig, roster: readonly RosterEntry[]): Promise<RoundSession> {
+    const { log, events } = await EventLog.open<RoundEvent>(ports.store, RoundSession.streamOf(config.run, config.round, config.attempt));
+    let opened = events[0] as Extract<RoundEvent, { type: 'opened' }> | undefined;
+    if (opened === undefined) {
+      opened = { type: 'opened', at: ports.clock.now(), config, roster: roster.map((r) => ({ clientId: r.clientId, publicKey: Buffer.from(r.publicKey).toString('base64') })) };
+      await log.append(opened);
+    }
+    const entries = opened.roster.map((r) => ({ clientId: r.clientId, publicKey: new Uint8Array(Buffer.from(r.publicKey, 'base64')) }));
+    const first = startServer({ config: opened.config, signer: ports.signer, roster: entries });
+    const session = new RoundSession(ports, log, opened, first.state);
+    await session.#replay(first.effects, events.slice(1));
+    return session;
+  }
+
+  get phase(): ServerState['phase'] {
+    return this.#state.phase;
+  }
+
+  /** True when shares may have left clients, so that what was summed may be known even if this session ends badly. */
+  get revealed(): boolean {
+    return this.#state.phase === 'unmask' || this.#state.phase === 'finished' || this.#state.answers.unmask.size > 0;
+  }
+
+  /** A client's frame. Resolves when it is durable. @throws ROUND_CLOSED, MESSAGE_INVALID, the code of an ejection */
+  async receive(clientId: string, frame: SecaggFrame): Promise<void> {
+    const { config } = this;
+    if (frame.round !== config.round || frame.attempt !== config.attempt || this.#closed) {
+      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', `round ${frame.round}.${frame.attempt} is not open`, { where: frame.name });
+    }
+    if (!(CLIENT_MESSAGES as readonly string[]).includes(frame.name)) {
+      throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'not a message of a client', { where: frame.name.slice(0, 32) });
+    }
+    const name = frame.name as ClientMessageName;
+    if (name === 'masked') await this.#uploaded(clientId, frame.signed);
+    else await this.#happen({ kind: 'message', from: clientId, name, signed: frame.signed });
+    const code = this.#state.ejected.get(clientId);
+    if (code !== undefined) throw new TacitError(code, 'this client has no seat in this round any more', { where: name });
+  }
+
+  gone(clientId: string): void {
+    if (!this.#closed) this.#happen({ kind: 'gone', from: clientId }).catch((error) => this.#fail(error));
+  }
+
+  /** What a client that (re)connected should hear now. */
+  frameFor(clientId: string): SecaggFrame | undefined {
+    const message = messageFor(this.#state, clientId);
+    return message && this.#frame(message.name, message.signed);
+  }
+
+  /** Ends the session from outside: the run was stopped. */
+  cancel(code: string, reason: string): void {
+    this.#end({ kind: 'aborted', code, reason, sid: this.#state.group?.sidHex ?? null, revealed: this.revealed });
+  }
+
+  /** Counts and times so far. */
+  summary(): Pick<RoundView, 'phase' | 'funnel' | 'seconds' | 'bytesUpPerClient'> {
+    const { answers, config, group, phase } = this.#state;
+    const shown: RoundPhase = phase === 'finished' ? 'merge' : phase === 'aborted' ? 'aborted' : PHASE_VIEW[phase];
+    return {
+      phase: shown,
+      funnel: {
+        invited: config.cohort.length,
+        advertised: answers.advertise.size,
+        shared: answers.shares.size,
+        uploaded: answers.masked.size,
+        survived: group?.survivors.length ?? 0,
+        unmasked: answers.unmask.size,
+      },
+      seconds: { ...this.#marks },
+      bytesUpPerClient: config.dimension * 4,
+    };
+  }
+
+  /** Forgets the uploads once the round's result, or its end, is durable elsewhere. */
+  async deleteUploads(): Promise<void> {
+    for (const { body } of this.#state.answers.masked.values()) {
+      for (const chunk of body.chunks) await this.#ports.store.deleteBlob(chunk);
+    }
+  }
+
+  async #uploaded(clientId: string, manifest: unknown): Promise<void> {
+    const body = openManifestOrUndefined(this.#state, clientId, manifest);
+    for (const [index, sha256] of (body?.chunks ?? []).entries()) {
+      if ((await this.#ports.store.blobSize(sha256)) !== chunkLength(this.config, index)) {
+        throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', `chunk ${index} has not arrived`, { where: 'masked', fix: 'Upload it, then send the manifest again.' });
+      }
+    }
+    await this.#happen({ kind: 'uploaded', from: clientId, manifest });
+  }
+
+  /** Durable first, then the state, then the effects; one after the other. */
+  #happen(event: ServerEvent): Promise<void> {
+    const done = this.#queue.then(async () => {
+      if (this.#closed) return;
+      const at = this.#ports.clock.now();
+      await this.#log.append({ type: 'event', at, event });
+      await this.#apply(event, at, true);
+      this.#ports.changed();
+    });
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  async #apply(event: ServerEvent, at: number, live: boolean): Promise<void> {
+    const before = this.#state.phase;
+    const step = serverReduce(this.#state, event);
+    this.#state = step.state;
+    if (before !== step.state.phase) this.#mark(before, at);
+    for (const effect of step.effects) await this.#carryOut(effect, live);
+  }
+
+  async #replay(first: readonly ServerEffect[], events: readonly RoundEvent[]): Promise<void> {
+    const live = events.length === 0;
+    for (const effect of first) await this.#carryOut(effect, live);
+    for (const entry of events) if (entry.type === 'event') await this.#apply(entry.event, entry.at, false);
+    if (!live && this.#state.phase !== 'finished' && this.#state.phase !== 'aborted') this.#arm(this.#state.phase, this.#deadlineOf(this.#state.phase));
+  }
+
+  async #carryOut(effect: ServerEffect, live: boolean): Promise<void> {
+    switch (effect.kind) {
+      case 'send':
+        if (live) this.#ports.send(effect.to, this.#frame(effect.name, effect.signed));
+        return;
+      case 'deadline':
+        if (live) this.#arm(effect.phase, effect.timeoutMs);
+        return;
+      case 'eject':
+        if (live) this.#ports.ejected(effect.clientId, effect.code, effect.reason);
+        return;
+      case 'add':
+        return this.#add(effect.manifest);
+      case 'unmask':
+        return removeMasks(this.#accumulator, effect);
+      case 'finished':
+        return this.#end({ kind: 'summed', sid: this.#state.group?.sidHex as string, survivors: effect.survivors, sum: this.#accumulator });
+      case 'abort':
+        return this.#end({ kind: 'aborted', code: effect.code, reason: effect.reason, sid: this.#state.group?.sidHex ?? null, revealed: this.#state.answers.unmask.size > 0 });
+    }
+  }
+
+  async #add(manifest: MessageBody<'masked'>): Promise<void> {
+    for (const [index, sha256] of manifest.chunks.entries()) {
+      addInto(this.#accumulator, await this.#ports.store.getBlob(sha256), (index * manifest.chunkBytes) / 4);
+    }
+  }
+
+  #frame(name: SecaggFrame['name'], signed: Signed): SecaggFrame {
+    return { round: this.config.round, attempt: this.config.attempt, name, signed };
+  }
+
+  #arm(phase: Phase, timeoutMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#happen({ kind: 'deadline', phase }).catch((error) => this.#fail(error));
+    }, timeoutMs);
+  }
+
+  #deadlineOf(phase: Phase): number {
+    const { deadlines } = this.config;
+    return deadlines[`${phase}Ms`];
+  }
+
+  #mark(phase: ServerState['phase'], at: number): void {
+    if (phase === 'finished' || phase === 'aborted') return;
+    const spent = Object.values(this.#marks).reduce((a, b) => a + b, 0);
+    this.#marks[PHASE_VIEW[phase]] = (at - this.#openedAt) / 1000 - spent;
+  }
+
+  #end(outcome: RoundOutcome): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#settle(outcome);
+  }
+}
+
+/** A manifest that the reducer will refuse is handed to it all the same: it ejects its sender with the right code. */
+function openManifestOrUndefined(state: ServerState, from: string, manifest: unknown): MessageBody<'masked'> | undefined {
+  try {
+    return openManifest(state, from, manifest);
+  } catch (error) {
+    if (error instanceof TacitError) return undefined;
+    throw error;
+  }
+}
+
+function chunkLength(config: SecaggConfig, index: number): number {
+  return Math.min(config.chunkBytes, config.dimension * 4 - index * config.chunkBytes);
+}

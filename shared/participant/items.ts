@@ -1,0 +1,23 @@
+import type { Terms } from '../protocol/terms.ts';
+import type { SentItem } from './events.ts';
+
+/** Everything that will leave this device, before anybody agrees to it. */
+export function sentItems(terms: Terms): SentItem[] {
+  const updates = terms.stages.map((stage): SentItem => {
+    const plan = terms.plan.stages[stage.index];
+    const form = 'clipped, noised and masked: uniform random numbers to anyone without the other masks';
+    return {
+      what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers`,
+      form,
+      sizeBytes: 4 * stage.dimension,
+      when: `once a round, ${plan?.rounds ?? 0} rounds`,
+    };
+  });
+  return [
+    { what: 'Your public key and the name you give', form: 'in the open, in the ledger', sizeBytes: 132, when: 'once' },
+    { what: 'Signed consent or refusal, with your number of records', form: 'in the open, in the ledger', sizeBytes: 500, when: 'once' },
+    ...updates,
+    { what: 'Session keys and shares of secrets', form: 'public keys; shares sealed for the other participants', sizeBytes: 4_000, when: 'every round' },
+    { what: 'Your signature that the ledger is consistent', form: 'in the open', sizeBytes: 200, when: 'every round' },
+  ];
+}

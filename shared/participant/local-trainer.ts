@@ -1,0 +1,79 @@
+import type { ModelFiles } from '../bert/directory.ts';
+import { TacitError } from '../core/errors.ts';
+import type { Rng } from '../core/rng.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import { layoutHash } from '../protocol/commitment.ts';
+import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
+import type { Terms } from '../protocol/terms.ts';
+import { type EncodedExample, encodeRecords } from '../text/encode.ts';
+import type { TextRecord } from '../text/records.ts';
+import { clippedGradientSum } from '../training/dp-fedsgd.ts';
+import { createFeatureCache, type FeatureCache } from '../training/features.ts';
+import { poissonSample } from '../training/sampling.ts';
+import type { TrainedSum, Trainer, TrainerFactory } from './trainer.ts';
+
+/** Trains on `records` with `engine`. The records stay inside this closure. */
+export function localTrainer(options: { readonly engine: Engine; readonly records: readonly TextRecord[]; readonly rng: Rng }): TrainerFactory {
+  return async (terms, blob) => {
+    const { signal } = new AbortController();
+    const files = new Map<string, Uint8Array>();
+    for (const file of terms.model) files.set(file.name, await blob(file.sha256, signal));
+    const { labels } = terms.plan.task;
+    const { maxTokens } = terms.plan.model;
+    const examples = encodeRecords(options.records, openTokenizer(files), { labels, maxTokens });
+    return new LocalTrainer({ ...options, terms, files, examples, blob });
+  };
+}
+
+interface Setup {
+  readonly engine: Engine;
+  readonly rng: Rng;
+  readonly terms: Terms;
+  readonly files: ModelFiles;
+  readonly examples: readonly EncodedExample[];
+  readonly blob: Parameters<TrainerFactory>[1];
+}
+
+class LocalTrainer implements Trainer {
+  readonly #s: Setup;
+  /** The stage in progress; a new stage or new overlays make a new model. */
+  #stage: (StageModel & { readonly key: string; readonly features: FeatureCache | undefined }) | undefined;
+
+  constructor(setup: Setup) {
+    this.#s = setup;
+  }
+
+  async gradient(request: Parameters<Trainer['gradient']>[0]): Promise<TrainedSum> {
+    const { bert, shape, features } = await this.#open(request.stage, request.overlays, request.signal);
+    const { examples, terms, rng } = this.#s;
+    const { samplingProbability, l2Clip } = terms.plan.stages[request.stage] as Terms['plan']['stages'][number];
+    bert.setTrainable(request.flat);
+    const indices = poissonSample(examples.length, samplingProbability, rng);
+    const result = await clippedGradientSum({ bert, examples, indices, l2Clip, shape, signal: request.signal, ...(features === undefined ? {} : { features }) });
+    return { sum: result.sum, examples: result.examples, loss: result.meanLoss };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#stage?.bert.dispose();
+    this.#stage = undefined;
+  }
+
+  async #open(stage: number, overlays: readonly string[], signal: AbortSignal) {
+    const key = `${stage} ${overlays.join(' ')}`;
+    if (this.#stage?.key === key) return this.#stage;
+    await this.dispose();
+    const { engine, files, terms, rng, examples, blob } = this.#s;
+    const overlayBytes: Uint8Array[] = [];
+    for (const sha256 of overlays) overlayBytes.push(await blob(sha256, signal));
+    const model = await openStageModel({ engine, files, overlays: overlayBytes, plan: terms.plan, stage, rng });
+    const committed = terms.stages[stage]?.layoutSha256;
+    if (layoutHash(model.bert.trainableLayout) !== committed) {
+      await model.bert.dispose();
+      throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the model trains other numbers than the plan committed to', { where: `stage ${stage}` });
+    }
+    const features = terms.plan.stages[stage]?.train === 'head' ? createFeatureCache(model.bert, examples, model.shape) : undefined;
+    this.#stage = { ...model, key, features };
+    return this.#stage;
+  }
+}

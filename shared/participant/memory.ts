@@ -1,0 +1,66 @@
+import type { ClientRecord } from '../secagg/client.ts';
+import type { Store } from '../store/port.ts';
+import { EventLog } from '../store/log.ts';
+
+/** What a participant must not forget, whatever happens to its process. Appended before the message that depends on it leaves. */
+export type MemoryEvent =
+  /** The coordinator's ledger as last verified: nothing older or forked is accepted after it. */
+  | { readonly type: 'seen'; readonly key: string; readonly size: number; readonly root: string; readonly checkpoint: string }
+  | { readonly type: 'consented'; readonly run: string; readonly planHash: string; readonly scope: string; readonly period: string; readonly epsilon: number }
+  /** Secure aggregation: sessions are entered once, survivor sets signed once, secrets answered once. */
+  | { readonly type: 'secagg'; readonly record: ClientRecord };
+
+interface Seen {
+  readonly size: number;
+  readonly root: string;
+  readonly checkpoint: string;
+}
+
+export class ParticipantMemory {
+  readonly #log: EventLog<MemoryEvent>;
+  readonly #seen = new Map<string, Seen>();
+  readonly #consents = new Map<string, Extract<MemoryEvent, { type: 'consented' }>>();
+  readonly #secagg = new Map<string, ClientRecord>();
+
+  private constructor(log: EventLog<MemoryEvent>, events: readonly MemoryEvent[]) {
+    this.#log = log;
+    for (const event of events) this.#apply(event);
+  }
+
+  static async open(store: Store): Promise<ParticipantMemory> {
+    const { log, events } = await EventLog.open<MemoryEvent>(store, 'participant');
+    return new ParticipantMemory(log, events);
+  }
+
+  /** @param key - hex of the coordinator's public key */
+  seen(key: string): Seen | undefined {
+    return this.#seen.get(key);
+  }
+
+  consent(run: string): { readonly planHash: string } | undefined {
+    return this.#consents.get(run);
+  }
+
+  /** ε that this participant has agreed to spend on `scope` in `period`. A consent counts in full: a leaked reservation is spent. */
+  agreedEpsilon(scope: string, period: string): number {
+    let sum = 0;
+    for (const c of this.#consents.values()) if (c.scope === scope && c.period === period) sum += c.epsilon;
+    return sum;
+  }
+
+  /** What was last persisted of secure aggregation in `run`. */
+  lastSession(run: string): ClientRecord | undefined {
+    return this.#secagg.get(run);
+  }
+
+  async record(event: MemoryEvent): Promise<void> {
+    await this.#log.append(event);
+    this.#apply(event);
+  }
+
+  #apply(event: MemoryEvent): void {
+    if (event.type === 'seen') this.#seen.set(event.key, event);
+    else if (event.type === 'consented') this.#consents.set(event.run, event);
+    else this.#secagg.set(event.record.run, event.record);
+  }
+}

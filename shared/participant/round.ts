@@ -1,0 +1,192 @@
+import { bytesToFloat32 } from '../tensor/float32.ts';
+import { hex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import { TacitError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
+import type { Rng } from '../core/rng.ts';
+import type { Signer } from '../core/signing.ts';
+import { type NoisedVector, privatise } from '../privacy/mechanism.ts';
+import { stageMechanism } from '../protocol/commitment.ts';
+import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import type { SecaggFrame } from '../protocol/messages.ts';
+import type { StageTerms, Terms } from '../protocol/terms.ts';
+import type { RoundPhase } from '../protocol/views.ts';
+import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
+import { type ClientEffect, type ClientEvent, type ClientState, clientReduce, startClient } from '../secagg/client.ts';
+import { applyMasks, chunkHashes, type MaskedVector, type MaskStream, maskedBytes } from '../secagg/mask.ts';
+import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageName } from '../secagg/messages.ts';
+import type { ParticipantEvent } from './events.ts';
+import type { ParticipantMemory } from './memory.ts';
+import type { Trainer } from './trainer.ts';
+
+export interface RoundContext {
+  readonly clientId: string;
+  readonly signer: Signer;
+  readonly serverPublicKey: Uint8Array;
+  readonly roster: readonly RosterEntry[];
+  readonly terms: Terms;
+  readonly memory: ParticipantMemory;
+  readonly trainer: Trainer;
+  readonly rng: Rng;
+  readonly clock: Clock;
+  emit(event: ParticipantEvent): void;
+  send(frame: SecaggFrame): Promise<void>;
+  blob(sha256: string, signal: AbortSignal): Promise<Uint8Array>;
+  /** Only a masked vector leaves: the type says so. */
+  upload(vector: MaskedVector, config: SecaggConfig, signal: AbortSignal): Promise<void>;
+}
+
+/** One participant in one session: check, train, clip, noise, then the cryptographic phases. */
+export class RoundParticipant {
+  readonly #c: RoundContext;
+  readonly #config: SecaggConfig;
+  readonly #signed: unknown;
+  readonly #abort = new AbortController();
+  #state: ClientState | undefined;
+  #noised: NoisedVector | undefined;
+  #advertisement: SecaggFrame | undefined;
+
+  /** @throws the coded reason why this configuration is not acceptable; nothing has been sent then */
+  constructor(context: RoundContext, signedConfig: unknown) {
+    this.#c = context;
+    this.#signed = signedConfig;
+    this.#config = openMessage('config', signedConfig, context.serverPublicKey);
+    checkAgainstTerms(this.#config, context.terms);
+  }
+
+  get config(): SecaggConfig {
+    return this.#config;
+  }
+
+  is(round: number, attempt: number): boolean {
+    return this.#config.round === round && this.#config.attempt === attempt;
+  }
+
+  /** True once keys went out: from then on a lost connection is waited for. */
+  get advertised(): boolean {
+    return this.#advertisement !== undefined;
+  }
+
+  get cancelled(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** The coordinator did not get, or lost, the advertisement: the same one goes out again. */
+  async invitedAgain(): Promise<void> {
+    if (this.#advertisement !== undefined) await this.#c.send(this.#advertisement);
+  }
+
+  /** Stops training and uploading; the session is lost for this client, nobody else is disturbed. */
+  cancel(): void {
+    this.#abort.abort();
+    if (this.#state !== undefined) this.#state = clientReduce(this.#state, { kind: 'cancel', reason: 'the round ended' }).state;
+  }
+
+  /** Trains, then advertises keys. A vector is noised before anything else can see it. */
+  async start(): Promise<void> {
+    const { round, stage } = this.#config;
+    this.#phase('training');
+    const started = this.#c.clock.now();
+    const { sum, examples, loss } = await this.#train();
+    this.#noised = privatise(sum, stageMechanism(this.#c.terms, stage), this.#c.rng, examples);
+    this.#c.emit({ kind: 'trained', round, examples, loss, seconds: (this.#c.clock.now() - started) / 1000 });
+    this.#phase('advertise');
+    const { state, effects } = startClient({
+      clientId: this.#c.clientId,
+      signer: this.#c.signer,
+      serverPublicKey: this.#c.serverPublicKey,
+      roster: this.#c.roster,
+      config: this.#signed,
+      rng: this.#c.rng,
+      last: this.#c.memory.lastSession(this.#config.run),
+    });
+    this.#state = state;
+    await this.#carryOut(effects);
+  }
+
+  async receive(name: string, signed: unknown): Promise<void> {
+    if (this.#state === undefined) return;
+    await this.#happen({ kind: 'message', name: name as ServerMessageName, signed });
+  }
+
+  async #train(): Promise<{ sum: Float32Array; examples: number; loss: number }> {
+    const { signal } = this.#abort;
+    const config = this.#config;
+    const manifest = decodeWeightsManifest(await this.#c.blob(config.weightsSha256, signal));
+    const flat = bytesToFloat32(await this.#c.blob(manifest.trainable, signal), config.dimension);
+    const trained = await this.#c.trainer.gradient({ stage: config.stage, overlays: manifest.overlays, flat, signal });
+    signal.throwIfAborted();
+    return trained;
+  }
+
+  async #happen(event: ClientEvent): Promise<void> {
+    const step = clientReduce(this.#state as ClientState, event);
+    this.#state = step.state;
+    await this.#carryOut(step.effects);
+  }
+
+  async #carryOut(effects: readonly ClientEffect[]): Promise<void> {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'persist':
+          await this.#c.memory.record({ type: 'secagg', record: effect.record });
+          break;
+        case 'send':
+          if (effect.name === 'consistent') this.#phase('consistency');
+          if (effect.name === 'unmask') this.#phase('unmask');
+          if (effect.name === 'shares') this.#phase('shares');
+          await this.#send({ round: this.#config.round, attempt: this.#config.attempt, name: effect.name, signed: effect.signed });
+          break;
+        case 'mask':
+          await this.#mask(effect.streams);
+          break;
+        case 'abort':
+          throw new TacitError(effect.code, effect.reason, { where: `round ${this.#config.round}.${this.#config.attempt}` });
+        case 'done':
+          break;
+      }
+    }
+  }
+
+  async #send(frame: SecaggFrame): Promise<void> {
+    if (frame.name === 'advertise') this.#advertisement = frame;
+    await this.#c.send(frame);
+  }
+
+  async #mask(streams: readonly MaskStream[]): Promise<void> {
+    this.#phase('upload');
+    const noised = this.#noised as NoisedVector;
+    this.#noised = undefined;
+    const vector = await applyMasks(noised, streams);
+    await this.#c.upload(vector, this.#config, this.#abort.signal);
+    const bytes = maskedBytes(vector);
+    this.#c.emit({ kind: 'uploaded', round: this.#config.round, bytes: bytes.length, sha256: sha256Hex(bytes), firstBytes: hex(bytes.subarray(0, 32)) });
+    await this.#happen({ kind: 'masked', chunks: chunkHashes(bytes, this.#config.chunkBytes) });
+  }
+
+  #phase(phase: RoundPhase): void {
+    const { round, stage } = this.#config;
+    const rounds = this.#c.terms.plan.stages.reduce((n, s) => n + s.rounds, 0);
+    this.#c.emit({ kind: 'phase', round, rounds, stage, phase });
+  }
+}
+
+/** The session's parameters are the ones that this site consented to: no weaker noise, smaller cohort or other clip. */
+function checkAgainstTerms(config: SecaggConfig, terms: Terms): void {
+  const stage: StageTerms | undefined = terms.stages[config.stage];
+  const plan = terms.plan.stages[config.stage];
+  const { minimumCohort, colluders } = terms.plan.secureAggregation;
+  const problem =
+    stage === undefined || plan === undefined
+      ? `the plan has no stage ${config.stage}`
+      : config.localSigma !== stage.localSigma
+        ? `noise of ${config.localSigma} where ${stage.localSigma} was committed`
+        : config.minimumCohort < minimumCohort || config.colluders < colluders
+          ? `cohort ${config.minimumCohort} with ${config.colluders} colluder(s) where ${minimumCohort} with ${colluders} were committed`
+          : config.scale !== stage.scale || config.l2Clip !== plan.l2Clip || config.dimension !== stage.dimension || config.layoutSha256 !== stage.layoutSha256
+            ? 'scale, clip, dimension or layout are not the committed ones'
+            : undefined;
+  if (problem !== undefined) {
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', problem, { where: `round ${config.round}.${config.attempt}` });
+  }
+}

@@ -1,0 +1,27 @@
+import type { Terms } from '../protocol/terms.ts';
+import type { ParticipantEvent } from './events.ts';
+
+/** What one round's training gives: a sum whose every summand the engine clipped. Not noised yet: it stays in this process. */
+export interface TrainedSum {
+  readonly sum: Float32Array;
+  /** Examples that the Poisson sample held; stays on the device. */
+  readonly examples: number;
+  readonly loss: number;
+}
+
+/** Trains on this participant's own records; the session knows nothing of models. */
+export interface Trainer {
+  gradient(request: {
+    readonly stage: number;
+    readonly overlays: readonly string[];
+    readonly flat: Float32Array;
+    readonly signal: AbortSignal;
+  }): Promise<TrainedSum>;
+  dispose(): Promise<void>;
+}
+
+export type TrainerFactory = (
+  terms: Terms,
+  blob: (sha256: string, signal: AbortSignal) => Promise<Uint8Array>,
+  emit: (event: ParticipantEvent) => void,
+) => Promise<Trainer>;

@@ -1,0 +1,106 @@
+import { canonicalBytes } from '../core/canonical.ts';
+import { TacitError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
+import { calibrateNoise, epsilonOf, stageEvent } from '../privacy/accountant/index.ts';
+import { guaranteesFor, type PrivacyGuarantee } from '../privacy/guarantee.ts';
+import { type MechanismParameters, mechanismParameters } from '../privacy/mechanism.ts';
+import type { Layout } from '../tensor/layout.ts';
+import type { ProtocolErrorCode } from './errors.ts';
+import { type Plan, planHash } from './plan.ts';
+import type { ModelFile, StageTerms, Terms } from './terms.ts';
+
+/** SHA-256 (hex) of names and shapes in order: two vectors of one layout may be added. */
+export function layoutHash(layout: Layout): string {
+  return sha256Hex(canonicalBytes(layout.entries.map(({ name, shape }) => [name, shape])));
+}
+
+/** Part of δ kept for what each round's rounding and noise smoothing cost beyond the accountant's: far more than they take. */
+const ROUNDING_SHARE = 1e-6;
+/** Two machines may compute the last digits of a logarithm differently; nothing that matters hides below this. */
+const SAME = 1e-9;
+
+/**
+ * Everything that follows from a plan and the size of its updates: σ from (ε, δ), the mechanism, the guarantees.
+ * @param updates - one a stage: what the model of that stage sends
+ * @throws PRIVACY_* when the plan's budget cannot be kept
+ */
+export function commitTerms(plan: Plan, model: readonly ModelFile[], updates: readonly Layout[]): Terms {
+  const { epsilon, delta } = plan.privacy;
+  const sigmas = calibrateNoise({ epsilon, delta: delta * (1 - ROUNDING_SHARE), stages: plan.stages });
+  const stages = updates.map((layout, index): StageTerms => {
+    const noiseMultiplier = sigmas[index] as number;
+    const { scale, localSigma } = mechanismParameters(demandOf(plan, index, layout.length, noiseMultiplier));
+    return { index, dimension: layout.length, layoutSha256: layoutHash(layout), noiseMultiplier, scale, localSigma };
+  });
+  const guarantees = guaranteesOf(plan, stages).map((g) => g.toView());
+  return { plan, planHash: planHash(plan), model, stages, guarantees };
+}
+
+/** Mechanism of a stage as committed; scale and noise are the committed ones to the bit, on every machine. */
+export function stageMechanism(terms: Terms, index: number): MechanismParameters {
+  const stage = terms.stages[index];
+  if (stage === undefined) throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `the plan has no stage ${index}`);
+  const { dimension, noiseMultiplier, scale, localSigma } = stage;
+  return { ...mechanismParameters(demandOf(terms.plan, index, dimension, noiseMultiplier)), scale, localSigma };
+}
+
+/**
+ * A participant's own recomputation of what it is offered.
+ * @throws PLAN_CLAIM_FALSE naming both values when the hash, the noise or ε is not what the plan gives
+ */
+export function checkTerms(terms: Terms): void {
+  const { plan } = terms;
+  const refuse = (what: string): never => {
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', what, { where: `plan ${plan.name}`, fix: 'Do not take part; tell the operator.' });
+  };
+  const hash = planHash(plan);
+  if (hash !== terms.planHash) refuse(`the plan's hash is ${hash}, not ${terms.planHash}`);
+  if (terms.stages.length !== plan.stages.length) refuse('the plan and its commitment have different stages');
+  for (const [index, stage] of terms.stages.entries()) {
+    const own = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
+    if (!same(own.localSigma, stage.localSigma) || !same(own.scale, stage.scale)) {
+      refuse(`stage ${index} adds noise of ${stage.localSigma} at scale ${stage.scale} where its promise needs ${own.localSigma} at ${own.scale}`);
+    }
+  }
+  const against = guaranteesOf(plan, terms.stages)[1]?.toView();
+  if (against === undefined || !(against.epsilon <= plan.privacy.epsilon * (1 + 1e-6))) {
+    refuse(`its noise gives epsilon ${against?.epsilon}, the plan promises ${plan.privacy.epsilon}`);
+  }
+}
+
+/** The three guarantees of a plan: coordinator, coordinator with the assumed colluders, everyone but you. */
+export function guaranteesOf(plan: Plan, stages: readonly StageTerms[]): PrivacyGuarantee[] {
+  const { minimumCohort, colluders } = plan.secureAggregation;
+  return guaranteesFor({
+    unit: plan.privacy.unit,
+    delta: plan.privacy.delta,
+    minimumCohort,
+    colluders,
+    stages: stages.map((stage, index) => {
+      const { rounds, samplingProbability } = plan.stages[index] as Plan['stages'][number];
+      const mechanism = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
+      return { sampling: 'poisson', contribution: 'unit-gradient', samplingProbability, rounds, noiseMultiplier: stage.noiseMultiplier, mechanism };
+    }),
+  });
+}
+
+/** ε that the first `rounds` rounds of the plan have spent, against the coordinator with the assumed colluders. For reading: what is charged is the whole plan. */
+export function epsilonAfter(terms: Terms, rounds: number): number {
+  let left = rounds;
+  const events = terms.plan.stages.flatMap((stage, index) => {
+    const count = Math.min(left, stage.rounds);
+    left -= count;
+    return count === 0 ? [] : [stageEvent({ ...stage, rounds: count }, (terms.stages[index] as StageTerms).noiseMultiplier)];
+  });
+  return events.length === 0 ? 0 : epsilonOf(events, terms.plan.privacy.delta);
+}
+
+function demandOf(plan: Plan, index: number, dimension: number, noiseMultiplier: number) {
+  const { minimumCohort, colluders, maximumCohort, ringBits } = plan.secureAggregation;
+  const { l2Clip } = plan.stages[index] as Plan['stages'][number];
+  return { dimension, l2Clip, noiseMultiplier, minimumCohort, colluders, cohortMax: maximumCohort, ringBits };
+}
+
+function same(a: number, b: number): boolean {
+  return Math.abs(a - b) <= SAME * Math.abs(a);
+}

@@ -1,0 +1,80 @@
+import { type ModelDirectory, type ModelFiles, readModelDirectory } from '../bert/directory.ts';
+import { type Bert, createBert, type Trainable } from '../bert/model.ts';
+import { fromUtf8 } from '../core/bytes.ts';
+import { TacitError } from '../core/errors.ts';
+import type { Rng } from '../core/rng.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Weights } from '../tensor/named.ts';
+import { readWeights } from '../tensor/safetensors.ts';
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { BatchShape } from '../training/batches.ts';
+import type { ProtocolErrorCode } from './errors.ts';
+import type { Plan, PlanStage } from './plan.ts';
+
+/** Rows of a micro-batch: enough to keep a core busy, small enough for a phone. */
+const BATCH_ROWS = 16;
+
+export interface StageModel {
+  readonly bert: Bert;
+  readonly directory: ModelDirectory;
+  readonly shape: BatchShape;
+}
+
+export function batchShape(plan: Plan): BatchShape {
+  return { batch: BATCH_ROWS, tokens: plan.model.maxTokens };
+}
+
+/**
+ * The model of one stage, the same on the coordinator and on every participant: the starting directory, what earlier
+ * stages brought on top, and the stage's own trainable part.
+ * @param overlays - safetensors files, oldest first
+ * @param rng - draws what neither the directory nor an overlay has; only the coordinator's draw is ever published
+ * @throws BERT_*, SAFETENSORS_INVALID, PLAN_INVALID when the directory has another head than the plan says
+ */
+export async function openStageModel(options: {
+  readonly engine: Engine;
+  readonly files: ModelFiles;
+  readonly overlays: readonly Uint8Array[];
+  readonly plan: Plan;
+  readonly stage: number;
+  readonly rng: Rng;
+}): Promise<StageModel> {
+  const { engine, files, overlays, plan, rng } = options;
+  const directory = readModelDirectory(files);
+  const { head } = plan.model;
+  if (head === 'mean' && directory.head !== 'mean') {
+    throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'the model has no public whitening for a mean head', {
+      where: 'model.head',
+      fix: 'Write head: pooler, or start from a model directory with a mean head.',
+    });
+  }
+  const weights = new Map(directory.weights);
+  for (const bytes of overlays) for (const [name, tensor] of readWeights(bytes, 'overlay')) weights.set(name, tensor);
+  const shape = batchShape(plan);
+  const bert = await createBert({
+    engine,
+    config: directory.config,
+    weights: weights satisfies Weights,
+    head,
+    labels: plan.task.labels.length,
+    task: 'single_label',
+    trainable: trainableOf(plan.stages[options.stage] as PlanStage),
+    shape,
+    rng,
+  });
+  return { bert, directory, shape };
+}
+
+/** @throws TOKENIZER_INVALID, BERT_DIRECTORY_INVALID */
+export function openTokenizer(files: ModelFiles): Tokenizer {
+  const { tokenizer } = readModelDirectory(files);
+  const description = tokenizer.get('tokenizer.json');
+  if (description !== undefined) return createTokenizer({ tokenizerJson: fromUtf8(description) });
+  const vocabulary = tokenizer.get('vocab.txt');
+  if (vocabulary !== undefined) return createTokenizer({ vocabulary: fromUtf8(vocabulary) });
+  throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', { fix: 'Give a whole Hugging Face model directory.' });
+}
+
+function trainableOf({ train }: PlanStage): Trainable {
+  return train;
+}
