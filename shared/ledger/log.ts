@@ -144,7 +144,7 @@ export class Ledger extends LedgerReader {
     const id = witnessId(key);
     await this.#exclusively(async () => {
       while (!this.hasCosignature(size, id)) {
-        await this.#appendBeside('cosignatures', `${size}/${id}`, canonicalJson({ size, line }));
+        await this.#appendBeside('cosignatures', `${size}/${id}`, canonicalJson({ size, line, vkey: formatVkey(key) }));
         await this.refresh();
       }
     });

@@ -45,6 +45,7 @@ export class LedgerReader {
   /** opId → index. */
   readonly #operations = new Map<string, number>();
   readonly #checkpoints = new Map<number, SignedCheckpoint>();
+  readonly #witnesses = new Set<string>();
   #signedSize = -1;
   readonly #read = { checkpoints: 0, cosignatures: 0 };
 
@@ -73,6 +74,11 @@ export class LedgerReader {
   /** Largest size for which a checkpoint is signed and stored; -1 when there is none. */
   get signedSize(): number {
     return this.#signedSize;
+  }
+
+  /** Verifier keys (text) of every witness that has cosigned, in order of appearance. */
+  get witnessVkeys(): readonly string[] {
+    return [...this.#witnesses];
   }
 
   /** Takes in what other processes have appended. @throws LEDGER_CORRUPT */
@@ -200,8 +206,9 @@ export class LedgerReader {
 
   #takeCosignature(row: StoredEvent): void {
     if (row.seq < this.#read.cosignatures) return;
-    const { size, line } = JSON.parse(row.text) as { size: number; line: string };
+    const { size, line, vkey } = JSON.parse(row.text) as { size: number; line: string; vkey: string };
     this.#checkpoints.get(size)?.cosignatures.set(witnessId(parseSignatureLine(line)), line);
+    this.#witnesses.add(vkey);
     this.#read.cosignatures = row.seq + 1;
   }
 
