@@ -68,6 +68,11 @@ export class Book {
     this.#norms.set(name, value);
   }
 
+  /** Whether a parameter trains, and so needs a norm and a sum. */
+  trains(name: string): boolean {
+    return this.#trains(name);
+  }
+
   /** Rows [N, n] as [U, rows a unit, n]. */
   byUnit(rows: Value): Value {
     const [n, width] = rows.shape as [number, number];
@@ -89,8 +94,13 @@ export class Book {
     const out = new Map(this.#norms);
     const ops = this.#ops;
     for (const { name, perUnit } of this.#perUnit) out.set(name, ops.reduceSum(ops.mul(perUnit, perUnit), [1]));
+    // A tied weight is used twice: as a linear layer here, and with its other use and the cross term in #norms.
+    const add = (name: string, value: Value): void => {
+      const known = out.get(name);
+      out.set(name, known === undefined ? value : ops.add(known, value));
+    };
     for (const entry of this.#linears) {
-      if (entry.weight !== undefined) out.set(entry.weight, this.#linearNorm(entry.weight, entry));
+      if (entry.weight !== undefined) add(entry.weight, this.#linearNorm(entry.weight, entry));
       if (entry.bias !== undefined) {
         const perUnit = ops.reduceSum(this.byUnit(entry.gradient), [1]);
         out.set(entry.bias, ops.reduceSum(ops.mul(perUnit, perUnit), [1]));

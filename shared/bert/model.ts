@@ -14,16 +14,8 @@ import {
 } from './batch.ts';
 import { embed, scatter } from './embeddings.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
-import {
-  featureProgram,
-  forwardProgram,
-  type ProgramSpec,
-  plainProgram,
-  positionEmbedding,
-  privateProgram,
-  typeEmbedding,
-  wordEmbedding,
-} from './programs.ts';
+import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
+import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
 import { Steps } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
 import type { Bert, BertErrorCode, ClipOptions, CreateBert, Gradients, LabelledBatch, TokenBatch } from './types.ts';
@@ -168,7 +160,7 @@ class SequenceBert implements Bert {
     const feeds = this.#inputs(batch, shape);
     feeds.set('targets', targetsOf(batch.labels, batch.weights, task, labels)).set('weights', batch.weights);
     if (!plain) this.#unitFeeds(feeds, batch, shape, options.l2Clip);
-    const clippedSum = this.#sumArray(options.into);
+    const clippedSum = this.#store.sumArray(options.into);
     const losses = new Float32Array(shape.batch);
     const norms = new Float32Array(plain ? 0 : units);
     const fetches = new Map([['losses', losses]]);
@@ -223,7 +215,7 @@ class SequenceBert implements Bert {
   /** Gradients of dense parameters are written straight into their place in the flat sum. */
   #gradientFetches(fetches: Map<string, Float32Array>, sum: Float32Array, shape: BatchShape): Float32Array | undefined {
     const tables = new Set([wordEmbedding, positionEmbedding, typeEmbedding]);
-    for (const [name, view] of this.#views(sum)) if (!tables.has(name)) fetches.set(name, view);
+    for (const [name, view] of this.#store.views(sum)) if (!tables.has(name)) fetches.set(name, view);
     if (!this.#store.trains(wordEmbedding)) return undefined;
     const embedded = new Float32Array(shape.batch * shape.tokens * this.config.hiddenSize);
     fetches.set('embedded', embedded);
@@ -231,7 +223,7 @@ class SequenceBert implements Bert {
   }
 
   #scatter(gradient: Float32Array, sum: Float32Array, batch: TokenBatch, shape: BatchShape): void {
-    const views = this.#views(sum);
+    const views = this.#store.views(sum);
     const [word, position, type] = [wordEmbedding, positionEmbedding, typeEmbedding].map((name) =>
       (views.get(name) as Float32Array).fill(0),
     ) as [Float32Array, Float32Array, Float32Array];
@@ -247,21 +239,6 @@ class SequenceBert implements Bert {
       out.set(this.#store.outName(name), squares);
     }
     return out;
-  }
-
-  /** The parts of a flat vector by parameter name. */
-  #views(flat: Float32Array): Map<string, Float32Array> {
-    const byOutName = new Map(
-      this.#store.layout.entries.map((e) => [e.name, flat.subarray(e.offset, e.offset + e.length)]),
-    );
-    const names = [...this.#store.parameters.keys()].filter((name) => this.#store.trains(name));
-    return new Map(names.map((name) => [name, byOutName.get(this.#store.outName(name)) as Float32Array]));
-  }
-
-  #sumArray(into: Float32Array | undefined): Float32Array {
-    if (into === undefined) return new Float32Array(this.#store.layout.length);
-    if (into.length === this.#store.layout.length) return into;
-    throw new TacitError('TENSOR_SHAPE', `into has ${into.length} elements, the layout ${this.#store.layout.length}`);
   }
 
   /** Examples of units whose loss or norm is not finite. */

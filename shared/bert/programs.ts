@@ -7,6 +7,7 @@ import { classifier, type FeatureHead, meanHead, poolerHead } from './layers/hea
 import { taskLoss } from './layers/losses.ts';
 import type { Trace } from './layers/trace.ts';
 import type { LoraModule } from './lora.ts';
+import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { blocksUsed } from './parameters.ts';
 import type { BertTask, Head } from './types.ts';
 
@@ -27,10 +28,6 @@ export interface ProgramSpec {
   /** Dropout masks are fed. */
   readonly dropout: boolean;
 }
-
-export const wordEmbedding = 'bert.embeddings.word_embeddings.weight';
-export const positionEmbedding = 'bert.embeddings.position_embeddings.weight';
-export const typeEmbedding = 'bert.embeddings.token_type_embeddings.weight';
 
 /** Feeds: `embedded` [B·T, H], `attentionBias` [B,1,1,T], mean head `meanMask` [B,T,1]. Outputs: `logits`, `features`. */
 export function forwardProgram(spec: ProgramSpec): Graph {

@@ -5,6 +5,7 @@ import { flatten, type Layout, layoutOf } from '../tensor/layout.ts';
 import type { NamedTensor, TensorSpec, Weights } from '../tensor/named.ts';
 import type { EmbeddingTables } from './embeddings.ts';
 import { initialLora, type LoraModule, loraModules, mergeLora, peftName } from './lora.ts';
+import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import {
   blocksUsed,
   classifierSpecs,
@@ -12,9 +13,9 @@ import {
   initialTensors,
   meanLayersOf,
   poolerSpecs,
+  pretrainingSpecs,
   requireTensor,
 } from './parameters.ts';
-import { positionEmbedding, typeEmbedding, wordEmbedding } from './programs.ts';
 import type { BertErrorCode, CreateBert, Trainable } from './types.ts';
 
 /** A model's numbers: trainable ones in one flat array, the frozen ones where the caller's tensors have them. */
@@ -82,6 +83,19 @@ export class ParameterStore {
     for (const name of this.#trainableNames.keys()) (this.parameters.get(name) as Parameter).version += 1;
   }
 
+  /** The parts of a flat vector by parameter name. */
+  views(flat: Float32Array): Map<string, Float32Array> {
+    const parts = new Map(this.layout.entries.map((e) => [e.name, flat.subarray(e.offset, e.offset + e.length)]));
+    return new Map([...this.#trainableNames].map(([name, outName]) => [name, parts.get(outName) as Float32Array]));
+  }
+
+  /** `into`, checked, or a new vector for a gradient sum. @throws TENSOR_SHAPE */
+  sumArray(into: Float32Array | undefined): Float32Array {
+    if (into === undefined) return new Float32Array(this.layout.length);
+    if (into.length === this.layout.length) return into;
+    throw new TacitError('TENSOR_SHAPE', `into has ${into.length} elements, the layout ${this.layout.length}`);
+  }
+
   tables(): EmbeddingTables {
     return {
       word: this.data(wordEmbedding),
@@ -143,6 +157,29 @@ export function sequenceStore(options: CreateBert): ParameterStore {
   return new ParameterStore(weights, tensors, names, lora, config);
 }
 
+/** All of `BertForPreTraining` (or without next sentence: embeddings, blocks and masked-LM head) trains. */
+export function pretrainingStore(
+  options: Pick<CreateBert, 'config' | 'weights' | 'rng'>,
+  nextSentence: boolean,
+): ParameterStore {
+  const { config, weights } = options;
+  const heads = [...(nextSentence ? poolerSpecs(config) : []), ...pretrainingSpecs(config)].filter(
+    (spec) => nextSentence || !spec.name.startsWith('cls.seq_relationship'),
+  );
+  const specs = [...encoderSpecs(config), ...heads];
+  const tensors = givenOrDrawn(specs, options);
+  const ordered = new Map(
+    specs.map((spec): [string, NamedTensor] => [spec.name, tensors.get(spec.name) as NamedTensor]),
+  );
+  return new ParameterStore(
+    weights,
+    ordered,
+    specs.map((spec) => ({ ...spec, outName: spec.name })),
+    [],
+    config,
+  );
+}
+
 /** Width of the features that go into the classifier. @throws BERT_WEIGHTS_MISSING */
 export function featureLength({ config, head, weights }: Pick<CreateBert, 'config' | 'head' | 'weights'>): number {
   if (head === 'pooler') return config.hiddenSize;
@@ -175,7 +212,10 @@ function adapters({ config, trainable }: CreateBert, blocks: number): LoraModule
 }
 
 /** A classifier or pooler that the checkpoint has must fit; one that it lacks is drawn, as transformers does. */
-function givenOrDrawn(specs: readonly TensorSpec[], { weights, config, rng }: CreateBert): Map<string, NamedTensor> {
+function givenOrDrawn(
+  specs: readonly TensorSpec[],
+  { weights, config, rng }: Pick<CreateBert, 'config' | 'weights' | 'rng'>,
+): Map<string, NamedTensor> {
   const missing = specs.filter((spec) => !weights.has(spec.name));
   const given = specs.filter((spec) => weights.has(spec.name)).map((spec) => requireTensor(weights, spec));
   return new Map([...given.map((t): [string, NamedTensor] => [t.name, t]), ...initialTensors(missing, config, rng)]);

@@ -89,7 +89,7 @@ class Lowering {
       case 'gatherRows':
         return to('Gather', { attributes: { axis: { int: 0 } } });
       case 'oneHot':
-        return to('OneHot', { inputs: [...inputs, this.#ints([node.depth]), this.#floats([0, 1])] });
+        return to('OneHot', { inputs: [...inputs, this.#depth(node.depth), this.#floats([0, 1])] });
       case 'step':
         return this.#step(inputs, outputs);
       default:
@@ -137,6 +137,15 @@ class Lowering {
       const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
       this.initializers.push({ name: key, type: dataType.int64, shape: [values.length], bytes });
     }
+    this.#known.add(key);
+    return key;
+  }
+
+  /** onnxruntime has OneHot for int32 indices only with an int32 depth. */
+  #depth(depth: number): string {
+    const key = `d:${depth}`;
+    const bytes = new Uint8Array(Int32Array.of(depth).buffer);
+    if (!this.#known.has(key)) this.initializers.push({ name: key, type: dataType.int32, shape: [1], bytes });
     this.#known.add(key);
     return key;
   }
