@@ -2,6 +2,7 @@ import { command, runCommand } from '../shared/node/command-line.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
+import { ledgerCommand } from './commands/ledger.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
 
@@ -11,7 +12,8 @@ export function main(argv: readonly string[]): Promise<number> {
     .version(packageVersion)
     .enablePositionalOptions()
     .helpCommand(false);
-  for (const sub of [runCommands(), budgetCommand(), privacyCommand(), configCommand()]) program.addCommand(sub);
+  for (const sub of [runCommands(), budgetCommand(), ledgerCommand(), privacyCommand(), configCommand()])
+    program.addCommand(sub);
   // `tacit client` is another application; bin/tacit.js hands over to it.
   program.addCommand(command('client', 'take part in a run with your own data', 'tacit client --help'));
   return runCommand(program, argv);

@@ -16,6 +16,7 @@ import { openKeystore } from '../../shared/node/keystore.ts';
 import { type Approval, approve, openingEntry } from '../budget-opening.ts';
 import { openIdentity, passphraseFromEnvironment } from '../identity.ts';
 import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
+import { writeVkey } from '../vkey.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const DOCUMENT_BYTES = 64 << 10;
@@ -59,6 +60,7 @@ function openCommand(): Command {
         const ledger = await openLedger({ store, stream: LEDGER_STREAM, origin: config.origin, signer, clock: Date });
         const { index } = await new BudgetBook(ledger).open(openingEntry(opening, approvals));
         await ledger.checkpoint();
+        await writeVkey(config.dataDir, ledger.vkey);
         const terminal = openTerminal(options['json'] === true);
         terminal.emit({ opened: opening.budget, epsilon: opening.epsilon, delta: opening.delta, ledgerIndex: index });
         terminal.say(`opened with epsilon ${opening.epsilon}, delta ${opening.delta}: ledger entry ${index}`);

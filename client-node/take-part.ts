@@ -1,0 +1,73 @@
+import { join } from 'node:path';
+import { systemRng } from '../shared/core/rng.ts';
+import { signerFromSeed } from '../shared/core/signing.ts';
+import { chooseNodeEngine } from '../shared/node/choose-engine.ts';
+import type { Terminal } from '../shared/node/command-line.ts';
+import { openKeystore } from '../shared/node/keystore.ts';
+import { openSqliteStore } from '../shared/node/store/sqlite.ts';
+import type { ParticipantEvent } from '../shared/participant/events.ts';
+import { localTrainer } from '../shared/participant/local-trainer.ts';
+import { runParticipant } from '../shared/participant/session.ts';
+import { openTransport } from '../shared/participant/transport.ts';
+import { LocalData } from './local-data.ts';
+import { readPolicy } from './policy-file.ts';
+
+export interface ClientSettings {
+  /** The join link. */
+  readonly link: string;
+  /** File or folder with this site's records. */
+  readonly data: string;
+  readonly policyFile: string | undefined;
+  readonly organisation: string;
+  /** Directory of identity, memory and own ledger. */
+  readonly state: string;
+  readonly passphrase: string | undefined;
+}
+
+/**
+ * Takes part in one run with this machine's files, keys, clock and engine.
+ * @throws POLICY_MISSING, POLICY_INVALID, KEYSTORE_LOCKED, ENGINE_NONE, STORE_UNAVAILABLE before anything is sent
+ */
+export async function* takePart(
+  settings: ClientSettings,
+  terminal: Terminal,
+  signal: AbortSignal,
+): AsyncGenerator<ParticipantEvent> {
+  const policy = await readPolicy(settings.policyFile);
+  const identity = await openKeystore(join(settings.state, 'identity.json'), {
+    passphrase: settings.passphrase,
+    rng: systemRng,
+  });
+  if (identity.protection === 'machine') {
+    terminal.say(
+      'identity   protected by file permissions only; set TACIT_KEY_PASSPHRASE before the first start to encrypt it',
+    );
+  }
+  const { engine, reason, secondsPerExample } = await chooseNodeEngine();
+  yield { kind: 'engine', name: engine.name, reason, secondsPerExample };
+  const data = new LocalData(settings.data, terminal);
+  const store = await openSqliteStore(join(settings.state, 'store'));
+  try {
+    yield* runParticipant({
+      link: settings.link,
+      organisation: settings.organisation,
+      policy,
+      get records() {
+        return data.records.length;
+      },
+      // The records are there by then: consent comes after the welcome, and training after consent.
+      createTrainer: (...args) => localTrainer({ engine, records: data.records, rng: systemRng })(...args),
+      engineName: engine.name,
+      signer: signerFromSeed(identity.seed),
+      store,
+      rng: systemRng,
+      clock: Date,
+      signal,
+      // Here the site decided when it wrote its policy and started this command.
+      decide: () => Promise.resolve(true),
+      transport: (url) => data.wire(openTransport(url)),
+    });
+  } finally {
+    await store.close();
+  }
+}
