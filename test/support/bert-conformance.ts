@@ -131,7 +131,7 @@ async function checkSequence(report: Report, engine: Engine): Promise<void> {
   const trainable: Trainable =
     data.base === undefined ? 'all' : { lora: loraFromConfig(report.json('adapter_config.json')) };
   if (data.base !== undefined) addAdapter(weights, report.weights('adapter_model.safetensors'));
-  const labels = (data.logits?.[0] as number[]).length;
+  const labels = (data.logits as number[][])[0]?.length ?? 0;
   const open = (task: BertTask): Promise<Bert> =>
     createBert({
       engine,
