@@ -7,7 +7,7 @@ import type { TrainingErrorCode } from './errors.ts';
 import type { FeatureCache } from './features.ts';
 
 export interface GradientRequest {
-  readonly bert: Bert;
+  readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
   readonly examples: readonly EncodedExample[];
   /** The round's sample, from poissonSample; may be empty. */
   readonly indices: readonly number[];

@@ -1,13 +1,14 @@
 import { meanUpdate } from '../aggregation/fedavg.ts';
 import type { Bert } from '../bert/model.ts';
+import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
-import type { MechanismParameters } from '../privacy/mechanism.ts';
+import { decode, type MechanismParameters, privatise } from '../privacy/mechanism.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
 import { clippedGradientSum } from './dp-fedsgd.ts';
+import type { TrainingErrorCode } from './errors.ts';
 import type { FeatureCache } from './features.ts';
 import { type LocalTraining, limitNorm, trainLocally } from './local.ts';
-import { noisySum } from './noise.ts';
 import { createOptimizer, type OptimizerSpec } from './optimizers.ts';
 import { poissonSample } from './sampling.ts';
 
@@ -18,7 +19,7 @@ export interface LocalDpSgd {
   /** K; each is one Poisson-sampled Gaussian release for the accountant. */
   readonly steps: number;
   readonly samplingProbability: number;
-  /** minimumCohort 1, colluders 0: this silo's noise alone must do. Its l2Clip is enforced on every example. */
+  /** minimumCohort − colluders must be 1: this silo's noise alone has to do. Its l2Clip is enforced on every example. */
   readonly mechanism: MechanismParameters;
   readonly optimizer: OptimizerSpec;
   readonly learningRate: number;
@@ -30,9 +31,13 @@ export interface LocalDpSgd {
  * `local-dp-sgd` (ISRL-DP, Lowy & Razaviyayn 2023): K noisy steps at the silo with its full noise, so that it need trust
  * nobody; the delta is post-processing. The bert is left at the weights it had before.
  * @returns what the weights moved by
+ * @throws TRAINING_OPTION when the mechanism counts on others' noise
  */
 export async function localDpSgdDelta(options: LocalDpSgd): Promise<Float32Array> {
   const { bert, examples, shape, mechanism, rng } = options;
+  if (mechanism.minimumCohort - mechanism.colluders !== 1) {
+    throw new TacitError<TrainingErrorCode>('TRAINING_OPTION', 'local noise may not count on the noise of other silos');
+  }
   const optimizer = createOptimizer(options.optimizer);
   const start = bert.trainable();
   const weights = start.slice();
@@ -40,11 +45,8 @@ export async function localDpSgdDelta(options: LocalDpSgd): Promise<Float32Array
     const indices = poissonSample(examples.length, options.samplingProbability, rng);
     const features = options.features === undefined ? {} : { features: options.features };
     const part = await clippedGradientSum({ bert, examples, indices, l2Clip: mechanism.l2Clip, shape, ...features });
-    const update = meanUpdate(
-      noisySum([part], mechanism, rng),
-      options.samplingProbability * examples.length,
-      mechanism.l2Clip,
-    );
+    const noisy = decode(privatise(part.sum, mechanism, rng, part.examples).values, mechanism);
+    const update = meanUpdate(noisy, options.samplingProbability * examples.length, mechanism.l2Clip);
     optimizer.step(
       weights,
       Float32Array.from(update, (u) => -u),
