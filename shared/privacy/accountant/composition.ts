@@ -1,6 +1,6 @@
 import { privacyError } from '../errors.ts';
 import type { Release } from '../events.ts';
-import { forwardPair, inversePair, type SpectrumPair, transformError } from './fourier.ts';
+import { forwardPair, inversePair, transformError } from './fourier.ts';
 import { type DirectedLosses, type LossDistribution, lossRange, sampledGaussianLosses } from './step.ts';
 import type { TiltedTail } from './tail.ts';
 import { logMoment, type Target, type Term, type Tilt, TiltFinder } from './tilt.ts';
@@ -48,22 +48,24 @@ export class Composition {
     return this.#tails((finder) => finder.forDelta(delta), factor);
   }
 
-  /** Tails centred at `epsilon`. */
+  /** Tails centred at `epsilon`, tilted for accuracy there rather than for a short window. */
   tailsForEpsilon(epsilon: number): TailPair {
-    return this.#tails((finder) => finder.forEpsilon(epsilon), 1);
+    return this.#tails((finder) => finder.forEpsilon(epsilon), 1, SHARP);
   }
 
   /** Widest window that these tails would need, in atoms: too many, and the grid must be coarser. */
   windowAtoms(delta: number): number {
     return Math.max(
-      ...[this.#removing, this.#adding].map((d) => place(d, d.finder.forDelta(delta), this.interval).window.atoms),
+      ...[this.#removing, this.#adding].map(
+        (d) => place(d, d.finder.forDelta(delta), this.interval, QUICK).window.atoms,
+      ),
     );
   }
 
-  #tails(find: (finder: TiltFinder) => Target, factor: number): TailPair {
+  #tails(find: (finder: TiltFinder) => Target, factor: number, spare = QUICK): TailPair {
     const sides = [this.#removing, this.#adding].map((d) => {
       const { theta, epsilon } = find(d.finder);
-      return place(d, { theta: theta * factor, epsilon }, this.interval);
+      return place(d, { theta: theta * factor, epsilon }, this.interval, spare);
     }) as [Placed, Placed];
     const size = 2 ** Math.ceil(Math.log2(Math.max(1024, sides[0].window.atoms, sides[1].window.atoms)));
     if (size > 2 * MOST_WINDOW_ATOMS) {
@@ -72,7 +74,10 @@ export class Composition {
       });
     }
     const { values, noise } = convolve(sides, size);
-    return { removing: tailOf(sides[0], values, 0, size, noise), adding: tailOf(sides[1], values, 1, size, noise) };
+    return {
+      removing: tailOf(sides[0], values, 0, size, noise[0]),
+      adding: tailOf(sides[1], values, 1, size, noise[1]),
+    };
   }
 }
 
@@ -90,20 +95,21 @@ interface Placed extends Directed {
 }
 
 /** How much of the saddle point's accuracy (as a power of e) may be given up for a shorter window. */
-const LOG_ACCURACY_TO_SPARE = 5;
+const QUICK = 5;
+const SHARP = 0.5;
 
 /**
  * The tilt near the saddle point whose window is shortest. Where one release has rare large losses, the saddle point's
  * own tilt makes them common and the window long; a little less tilt costs little accuracy.
  */
-function place(directed: Directed, target: Target, interval: number): Placed {
+function place(directed: Directed, target: Target, interval: number, spare: number): Placed {
   const { finder } = directed;
   const least = finder.cumulants(target.theta).value - target.theta * target.epsilon;
   let best: Placed | undefined;
   for (let factor = 1; factor > 0.3; factor -= 0.1) {
     const tilt = finder.at(target.theta * factor);
     const cost = finder.cumulants(tilt.theta).value - tilt.theta * target.epsilon - least;
-    if (cost > LOG_ACCURACY_TO_SPARE) break;
+    if (cost > spare) break;
     const window = windowOf(directed, tilt, interval);
     // The window has to hold the point asked for, whatever the tilt.
     const atoms = Math.max(window.atoms, Math.ceil((target.epsilon + tilt.deviation) / interval) - window.low);
@@ -151,25 +157,42 @@ function windowOf(directed: Directed, tilt: Tilt, interval: number): Window {
   return { low: first, atoms: Math.ceil(high / interval) + 2 - first, steeper };
 }
 
-/** The tilted totals of both directions on a circle of `size` atoms, interleaved, with a bound on every atom's error. */
-function convolve(sides: readonly [Placed, Placed], size: number): { values: Float64Array; noise: number } {
-  const spectra: { pair: SpectrumPair; count: number }[] = [];
+/** Bounds on the error of the tilted masses: of every single one, and of their Euclidean norm. */
+interface Noise {
+  readonly each: number;
+  readonly norm: number;
+}
+
+/** The tilted totals of both directions on a circle of `size` atoms, interleaved, with bounds on their errors. */
+function convolve(sides: readonly [Placed, Placed], size: number): { values: Float64Array; noise: [Noise, Noise] } {
+  const first: Factor[] = [];
+  const second: Factor[] = [];
   for (let i = 0; i < sides[0].terms.length; i++) {
     const circle = new Float64Array(2 * size);
     for (const [part, side] of sides.entries())
       wrapTilted(circle, part, size, (side.terms[i] as Term).losses, side.theta);
-    spectra.push({ pair: forwardPair(circle, size), count: (sides[0].terms[i] as Term).count });
+    const pair = forwardPair(circle, size);
+    // Both vectors share a transform, so each one's error is in proportion to the norm of the pair.
+    const norm = Math.sqrt(circle.reduce((sum, x) => sum + x * x, 0));
+    const { count } = sides[0].terms[i] as Term;
+    first.push({ values: pair.first, count, norm });
+    second.push({ values: pair.second, count, norm });
   }
-  const first = powers(
-    spectra.map((s) => ({ values: s.pair.first, count: s.count })),
-    size,
-  );
-  const second = powers(
-    spectra.map((s) => ({ values: s.pair.second, count: s.count })),
-    size,
-  );
-  const values = inversePair({ first: first.values, second: second.values }, size);
-  return { values, noise: first.noise + second.noise };
+  const [a, b] = [powers(first, size), powers(second, size)];
+  const values = inversePair({ first: a.values, second: b.values }, size);
+  // The inverse transform is shared too.
+  const each = transformError(size) * (a.mean + b.mean);
+  const norm = transformError(size) * (a.norm + b.norm);
+  const noise = [a, b].map((p) => ({ each: p.noise.each + each, norm: p.noise.norm + norm })) as [Noise, Noise];
+  return { values, noise };
+}
+
+/** The spectrum of one tilted step distribution. */
+interface Factor {
+  readonly values: Float64Array;
+  readonly count: number;
+  /** Euclidean norm of what was transformed. */
+  readonly norm: number;
 }
 
 /** Adds the tilted, normalised step distribution onto the circle; folding it is what circular convolution does anyway. */
@@ -191,35 +214,38 @@ function wrapTilted(circle: Float64Array, part: number, size: number, losses: Lo
 }
 
 /**
- * Π f_i^{n_i} at every frequency, and a bound on the error that rounding leaves in any atom after the inverse transform:
- * each f_i is off by at most e = 2·transformError (two vectors share a transform, each of total mass 1), so a product is
- * off by at most Π(|f_i| + e)^{n_i}·Σ n_i(e/(|f_i| + e) + 3u); their mean over the frequencies bounds every atom.
+ * Π f_i^{n_i} at every frequency, and bounds on the error that rounding up to here leaves after the inverse transform.
+ * Each f_i is off by at most e = 2·transformError (two vectors of mass 1 share a transform), so a product is off by at
+ * most Π(|f_i| + e)^{n_i}·Σ n_i(e/(|f_i| + e) + 3u): the mean over frequencies bounds every atom. In Euclidean norm f_i is
+ * off by transformError·‖p_i‖ (per √N), and as |f_i| ≤ 1 the product by Σ n_i times that, plus its own rounding.
  */
-function powers(
-  factors: readonly { values: Float64Array; count: number }[],
-  size: number,
-): { values: Float64Array; noise: number } {
-  const out = new Float64Array(size + 2);
+function powers(factors: readonly Factor[], size: number) {
+  const values = new Float64Array(size + 2);
   const e = 2 * transformError(size);
-  let noise = 0;
+  let error = 0;
   let magnitude = 0;
+  let energy = 0;
   for (let k = 0; k <= size / 2; k++) {
     let log = 0;
     let slope = 0;
-    for (const { values, count } of factors) {
-      const modulus = Math.hypot(values[2 * k] as number, values[2 * k + 1] as number) + e;
-      log += count * Math.log(modulus);
-      slope += count * (e / modulus + 3 * 2 ** -53);
+    for (const factor of factors) {
+      const modulus = Math.hypot(factor.values[2 * k] as number, factor.values[2 * k + 1] as number) + e;
+      log += factor.count * Math.log(modulus);
+      slope += factor.count * (e / modulus + 3 * 2 ** -53);
     }
     const bound = Math.exp(log);
     const weight = k === 0 || k === size / 2 ? 1 : 2;
-    noise += weight * bound * Math.min(slope, 2);
     magnitude += weight * bound;
-    // Below 1e-40 the value itself is smaller than its bound's effect anywhere; it is dropped and counted as error.
-    if (bound > 1e-40) multiplyPowers(out, k, factors);
-    else noise += weight * bound;
+    energy += weight * bound * bound;
+    // Below 1e-40 the value cannot matter anywhere; it is dropped and counted as error.
+    if (bound > 1e-40) multiplyPowers(values, k, factors);
+    error += weight * bound * (bound > 1e-40 ? Math.min(slope, 2) : 1);
   }
-  return { values: out, noise: (noise + magnitude * e) / size };
+  const norm = Math.sqrt(energy / size);
+  const rounding = factors.reduce((sum, f) => sum + f.count * (transformError(size) * f.norm + 3 * 2 ** -53 * norm), 0);
+  // (1 + 2e)^n covers the second order of the errors and |f_i| up to 1 + e.
+  const growth = Math.exp(2 * e * factors.reduce((sum, f) => sum + f.count, 0));
+  return { values, mean: magnitude / size, norm, noise: { each: error / size, norm: rounding * growth + 1e-40 } };
 }
 
 function multiplyPowers(
@@ -247,7 +273,7 @@ function multiplyPowers(
   out[2 * k + 1] = im;
 }
 
-function tailOf(side: Placed, values: Float64Array, part: number, size: number, noise: number): TiltedTail {
+function tailOf(side: Placed, values: Float64Array, part: number, size: number, noise: Noise): TiltedTail {
   const { theta, window, terms } = side;
   const interval = (terms[0] as Term).losses.interval;
   let logTotal = 0;
@@ -263,7 +289,9 @@ function tailOf(side: Placed, values: Float64Array, part: number, size: number, 
     infinity += count * losses.infinity;
   }
   // P(S > u) ≤ E e^{λS} e^{−λu}: what the window leaves out above.
-  const above = Math.exp(Math.min(0, logSteeper - window.steeper * (window.low + size) * interval));
+  const end = (window.low + size) * interval;
+  const most = terms.reduce((sum, t) => sum + t.count * (t.losses.low + t.losses.masses.length - 1) * interval, 0);
+  const above = end > most ? 0 : Math.exp(Math.min(0, logSteeper - window.steeper * end));
   const start = ((window.low % size) + size) % size;
   return {
     interval,
@@ -274,7 +302,8 @@ function tailOf(side: Placed, values: Float64Array, part: number, size: number, 
     low: window.low,
     size,
     mass: (j) => values[2 * ((start + j) % size) + part] as number,
-    noise,
+    noise: noise.each,
+    noiseNorm: noise.norm,
     beyond: infinity + above,
   };
 }

@@ -1,11 +1,14 @@
 import { checked, privacyError } from '../errors.ts';
 import { type PrivacyEvent, type Release, releasesOf } from '../events.ts';
-import { Composition } from './composition.ts';
+import { Composition, type TailPair } from './composition.ts';
 import { gaussianDelta, gaussianEpsilon, sampledGaussianDelta, sampledGaussianEpsilon } from './gaussian.ts';
 import { type Side, tailDelta, tailEpsilon } from './tail.ts';
 
 /** Grid of the privacy loss distribution, as Google's dp_accounting uses by default. */
 export const DEFAULT_INTERVAL = 1e-4;
+
+/** Rounding may blur ε by this much before a second, sharper look. */
+const SHARP_ENOUGH = 3e-8;
 
 /** Widest window, in grid points, before the grid is made coarser. */
 const WIDEST = 2 ** 20;
@@ -21,7 +24,22 @@ const WIDEST = 2 ** 20;
  * @throws PRIVACY_PARAMETER_INVALID
  */
 export function epsilonOf(events: readonly PrivacyEvent[], delta: number): number {
-  return epsilonBySide(events, delta, 1);
+  checked('delta', delta, { moreThan: 0, lessThan: 1 });
+  const releases = releasesOf(events);
+  const exact = exactMechanism(releases);
+  if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
+  if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
+  const composition = composed(releases, delta);
+  for (const factor of [1, 0.5, 0]) {
+    const tails = composition.tailsForDelta(delta, factor);
+    const upper = pairEpsilon(tails, delta, 1);
+    if (upper === undefined) continue;
+    // Where rounding blurs the answer, look again with a tilt made for the place that was found.
+    const blur = upper - (pairEpsilon(tails, delta, -1) ?? 0);
+    if (blur < SHARP_ENOUGH) return upper;
+    return Math.min(upper, pairEpsilon(composition.tailsForEpsilon(upper), delta, 1) ?? upper);
+  }
+  throw privacyError('PRIVACY_DELTA_UNREACHABLE', `no ε was found for δ = ${delta}`, { where: 'delta' });
 }
 
 /**
@@ -50,20 +68,11 @@ function exactMechanism(releases: readonly Release[]): Exact {
   return undefined;
 }
 
-function epsilonBySide(events: readonly PrivacyEvent[], delta: number, side: Side): number {
-  checked('delta', delta, { moreThan: 0, lessThan: 1 });
-  const releases = releasesOf(events);
-  const exact = exactMechanism(releases);
-  if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
-  if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
-  const composition = composed(releases, delta);
-  for (const factor of [1, 0.5, 0]) {
-    const tails = composition.tailsForDelta(delta, factor);
-    const removing = tailEpsilon(tails.removing, delta, side);
-    const adding = tailEpsilon(tails.adding, delta, side);
-    if (removing !== undefined && adding !== undefined) return Math.max(removing, adding);
-  }
-  throw privacyError('PRIVACY_DELTA_UNREACHABLE', `no ε was found for δ = ${delta}`, { where: 'delta' });
+/** ε of the worse direction. */
+function pairEpsilon(tails: TailPair, delta: number, side: Side): number | undefined {
+  const removing = tailEpsilon(tails.removing, delta, side);
+  const adding = tailEpsilon(tails.adding, delta, side);
+  return removing === undefined || adding === undefined ? undefined : Math.max(removing, adding);
 }
 
 /** The composition on the default grid, or on the first coarser one whose window is short enough. */

@@ -18,8 +18,9 @@ export interface TiltedTail {
   readonly size: number;
   /** Tilted mass of the atom at grid index `low + j`. */
   readonly mass: (j: number) => number;
-  /** Bound on the error of any tilted mass. */
+  /** Bound on the error of any tilted mass, and on the Euclidean norm of all their errors. */
   readonly noise: number;
+  readonly noiseNorm: number;
   /** δ that lies above the window, plus what is counted as infinite loss. */
   readonly beyond: number;
 }
@@ -31,12 +32,14 @@ export type Side = 1 | -1;
 class Suffix {
   readonly #tail: TiltedTail;
   readonly #reference: number;
+  readonly #noise: number;
   #weights = 0;
   #discounted = 0;
 
   constructor(tail: TiltedTail) {
     this.#tail = tail;
     this.#reference = tail.centre;
+    this.#noise = weightedNoise(tail);
   }
 
   /** Takes in the atom `low + j`; call with falling j. */
@@ -69,12 +72,20 @@ class Suffix {
 
   /** e^{K − θ·reference} with its error, and the noise in units of that scale. */
   #scale(epsilon: number, side: Side): { scale: number; noise: number } {
-    const { theta, logMoment, momentError, interval, size, noise } = this.#tail;
+    const { theta, logMoment, momentError } = this.#tail;
     const scale = Math.exp(logMoment - theta * this.#reference) * (1 + side * momentError);
-    // Σ_{s > ε} e^{−θ(s − ε)}(1 − e^{−(s − ε)}) ≤ min(size, 1 + 1/(θ(θ + 1)h)).
-    const weights = Math.min(size, 1 + 1 / (theta * (theta + 1) * interval));
-    return { scale, noise: side * noise * weights * Math.exp(-theta * (epsilon - this.#reference)) };
+    return { scale, noise: side * this.#noise * Math.exp(-theta * (epsilon - this.#reference)) };
   }
+}
+
+/**
+ * Error of the weighted sum Σ w r, w(s) = e^{−θ(s − ε)}(1 − e^{−(s − ε)}) for s > ε: by the largest error times
+ * Σ w ≤ 1 + 1/(θ(θ + 1)h), or by the norms with Σ w² ≤ 1 + 1/(2θ(θ + 1)(2θ + 1)h).
+ */
+function weightedNoise({ theta, interval, size, noise, noiseNorm }: TiltedTail): number {
+  const sum = Math.min(size, 1 + 1 / (theta * (theta + 1) * interval));
+  const squares = Math.min(size, 1 + 1 / (2 * theta * (theta + 1) * (2 * theta + 1) * interval));
+  return Math.min(noise * sum, noiseNorm * Math.sqrt(squares));
 }
 
 /** δ(ε) from one tail: an upper (side +1) or lower (side −1) bound for the discretised composition. */
