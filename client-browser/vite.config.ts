@@ -23,5 +23,5 @@ export default defineConfig({
       input: { index: here('./index.html'), runs: here('./runs.html'), compliance: here('./compliance.html') },
     },
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/worker-[hash].js' } } },
 });

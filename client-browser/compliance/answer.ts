@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { BudgetView } from '../../shared/protocol/views.ts';
 import { iconCheck, iconCross } from '../components/icons.ts';
 import { formatDate, plural } from '../lib/format.ts';
+import type { Audit } from './audit.ts';
 import type { Check } from './main.ts';
 
 /** The answer first: inside policy and verified, or the list of what is wrong. */
@@ -47,16 +48,19 @@ function sentence(check: Check, datasets: number, problems: number): string {
 }
 
 function found(check: Extract<Check, { state: 'done' }>): TemplateResult {
-  const { checkpoint, before, entries, problems } = check.audit;
+  const { checkpoint, before, entries, problems, notes, unchecked } = check.audit;
   return html`${
     problems.length > 0
       ? nothing
       : html`<ul class="checks">
           <li class="ok">${iconCheck()}<span>The checkpoint of ${plural(checkpoint.size, 'entry', 'entries')} is signed by <span class="mono">${checkpoint.origin}</span>.</span></li>
           <li class="ok">${iconCheck()}<span>All ${plural(entries.length, 'entry', 'entries')} were read and hashed here; together they give the signed root.</span></li>
+          <li class="ok">${iconCheck()}<span>${claims(check.audit)}</span></li>
           <li class="ok">${iconCheck()}<span>${before === null ? 'This is the first visit of this browser: it remembers this root, and would notice a rewritten past from now on.' : `It only grew since ${formatDate(before.at)}, when this browser saw ${plural(before.size, 'entry', 'entries')}.`}</span></li>
         </ul>`
   }
+  ${notes.length === 0 ? nothing : html`<details><summary>${plural(notes.length, 'thing')} to know</summary><ul>${notes.map((n) => html`<li>${n}</li>`)}</ul></details>`}
+  ${unchecked.length === 0 ? nothing : html`<details><summary>${plural(unchecked.length, 'thing')} that could not be checked here</summary><ul>${unchecked.map((u) => html`<li>${u}</li>`)}</ul></details>`}
   <details>
     <summary>Root and key</summary>
     <dl class="facts">
@@ -66,4 +70,10 @@ function found(check: Extract<Check, { state: 'done' }>): TemplateResult {
     </dl>
     <p class="soft small">The key comes from this coordinator. Compare it with one that you were given another way, or check an export offline with <code>tacit ledger verify --vkey</code>.</p>
   </details>`;
+}
+
+/** What was computed again from the entries. */
+function claims({ runs, budgets }: Audit): string {
+  const epsilons = runs.filter((r) => r.recomputedEpsilon !== null).length;
+  return `The signatures in the entries are good, ${plural(budgets.length, 'budget')} add up, and the ε of ${plural(epsilons, 'plan')} follows from the plan’s own parameters.`;
 }

@@ -1,10 +1,13 @@
 import { equalBytes, hex } from '../../shared/core/bytes.ts';
 import { TacitError } from '../../shared/core/errors.ts';
+import { type BudgetStatus, budgetInWords } from '../../shared/ledger/budget.ts';
 import type { OpenedCheckpoint } from '../../shared/ledger/checkpoint.ts';
 import { decodeEntry, type Entry } from '../../shared/ledger/entries.ts';
 import { formatVkey, parseVkey, type VerifierKey } from '../../shared/ledger/keys.ts';
 import { leafHash, MerkleTree } from '../../shared/ledger/merkle.ts';
 import { entryBundlesOf } from '../../shared/ledger/tiles.ts';
+import { EntryVerifier, type RunSummary } from '../../shared/ledger/verify-entries.ts';
+import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import type { AboutView, BudgetView } from '../../shared/protocol/views.ts';
 import { formatEpsilon, plural } from '../lib/format.ts';
 import { LogClient } from './log-client.ts';
@@ -30,6 +33,13 @@ export interface Audit {
   readonly entries: readonly AuditedEntry[];
   /** Sentences; empty when everything holds. */
   readonly problems: readonly string[];
+  /** Facts to know that are no faults: incidents, refusals, open reservations. */
+  readonly notes: readonly string[];
+  /** What could not be checked here, and why. */
+  readonly unchecked: readonly string[];
+  /** The budgets as these entries give them. */
+  readonly budgets: readonly BudgetStatus[];
+  readonly runs: readonly RunSummary[];
 }
 
 /**
@@ -50,12 +60,13 @@ export async function auditLog(about: AboutView, client: LogClient, onProgress: 
   const tree = new MerkleTree();
   const entries = await readEntries(client, checkpoint.size, tree, onProgress);
   problems.push(...rootProblems(tree, checkpoint, before));
-  for (const { index, entry } of entries) if (entry === null) problems.push(`Entry ${index} is not of a kind that this page knows.`);
+  const claims = await checkClaims(about.origin, tree, entries);
+  problems.push(...claims.problems);
   if (problems.length === 0) {
     const seen = { vkey: formatVkey(logKey), size: checkpoint.size, root: hex(checkpoint.root), at: new Date().toISOString(), checkpoint: note };
     rememberSeen(about.origin, seen);
   }
-  return { checkpoint, note, logKey, before, entries, problems };
+  return { checkpoint, note, logKey, before, entries, ...claims, problems };
 }
 
 async function readEntries(
@@ -75,6 +86,25 @@ async function readEntries(
     onProgress(entries.length / size);
   }
   return entries;
+}
+
+/** What the entries claim: signatures of clients and approvers, budgets never overspent, every ε computed again. */
+async function checkClaims(origin: string, tree: MerkleTree, entries: readonly AuditedEntry[]) {
+  const problems: string[] = [];
+  const verifier = new EntryVerifier({
+    origin,
+    files: new Map(),
+    authority: 'two-person',
+    recompute: recomputeCertificate,
+    leafHash: (index) => tree.subtree(0, index),
+  });
+  for (const { index, entry } of entries) {
+    if (entry === null) problems.push(`Entry ${index} is not of a kind that this page knows.`);
+    await verifier.take(index, entry ?? undefined);
+  }
+  const { failures, notes, unchecked, budgets, runs } = verifier.finish();
+  for (const f of failures) problems.push(`Entry ${f.index}: ${f.what}: expected ${f.expected}, found ${f.actual}. (${f.code})`);
+  return { problems, notes, unchecked, budgets, runs };
 }
 
 function known(bytes: Uint8Array): Entry | null {
@@ -100,9 +130,24 @@ function rootProblems(tree: MerkleTree, checkpoint: OpenedCheckpoint, before: Se
   return problems;
 }
 
-/** Datasets whose account is over its budget. */
-export function budgetProblems(budgets: readonly BudgetView[]): string[] {
-  return budgets
-    .filter((b) => b.spent + b.reserved > b.epsilon * (1 + 1e-9))
-    .map((b) => `${b.scope}, one ${b.unit}, ${b.period}: ${formatEpsilon(b.spent + b.reserved)} spent or reserved of ${b.epsilon}.`);
+/** Where the coordinator's summary differs from what its own entries give, and datasets over their budget. */
+export function budgetProblems(shown: readonly BudgetView[], computed: readonly BudgetStatus[] | null): string[] {
+  const over = shown
+    .filter((b) => b.spent + b.reserved > b.epsilon * (1 + SAME))
+    .map((b) => `${budgetInWords(b)}: ε ${formatEpsilon(b.spent + b.reserved)} is spent or reserved of ${b.epsilon}.`);
+  if (computed === null) return over;
+  const differing = computed.filter((c) => {
+    const b = shown.find((x) => budgetInWords(x) === budgetInWords(c.budget));
+    return b === undefined || !close(b.spent, c.spent) || !close(b.reserved, c.reserved) || !close(b.epsilon, c.epsilon);
+  });
+  return [
+    ...over,
+    ...differing.map((c) => `${budgetInWords(c.budget)}: the coordinator’s summary is not what its ledger’s entries give (ε ${c.spent} spent, ${c.reserved} reserved of ${c.epsilon}).`),
+  ];
+}
+
+const SAME = 1e-9;
+
+function close(a: number, b: number): boolean {
+  return Math.abs(a - b) <= SAME * Math.max(1, Math.abs(a), Math.abs(b));
 }

@@ -128,7 +128,7 @@ export class TacitCompliance extends PageElement {
         <p class="lede">How much of each dataset’s privacy budget is spent, on what, and the proof. Checked by this browser, not taken on trust.</p>
       </div>
       ${this.problem === null ? nothing : notice('bad', this.problem.message, html`<button class="button button-small no-print" @click=${() => void this.load()}>Try again</button>`, true)}
-      ${answerSection(check, budgets, budgetProblems(budgets ?? []), this.problem === null)}
+      ${answerSection(check, budgets, budgetProblems(budgets ?? [], audit?.budgets ?? null), this.problem === null)}
       ${budgets === null ? nothing : budgetsSection(budgets)}
       ${this.entryIndex === null || about === null ? nothing : entrySection(this.entryIndex, audit, this.verifying, () => void this.verify(about))}
       ${audit === null ? nothing : entriesSection(audit, this.page, this.entryIndex, (page) => this.turn(page, audit))}

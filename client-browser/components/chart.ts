@@ -1,4 +1,5 @@
-import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { html, nothing, type PropertyValues, svg, type TemplateResult } from 'lit';
+import '../lib/language.ts';
 import uPlot from 'uplot';
 import { dataTable } from './data-table.ts';
 import { PageElement } from './element.ts';
@@ -61,11 +62,7 @@ export class TacitChart extends PageElement {
         ${spec.series.map(
           (s) => html`<li>
             <svg viewBox="0 0 24 12" aria-hidden="true">
-              ${
-                s.draw === 'points'
-                  ? html``
-                  : html`<line class="key-${s.style}" stroke-dasharray=${DASHES[s.style].join(' ')} x1="0" x2="24" y1="6" y2="6"></line>`
-              }
+              ${key(s)}
             </svg>
             ${s.label}
           </li>`,
@@ -99,6 +96,13 @@ export class TacitChart extends PageElement {
 }
 
 customElements.define('tacit-chart', TacitChart);
+
+/** The series as it is drawn, for the legend. */
+function key({ style, draw }: ChartSeries): TemplateResult<2> {
+  return draw === 'points'
+    ? svg`<circle class="key-${style}" cx="12" cy="6" r="4"></circle>`
+    : svg`<line class="key-${style}" stroke-dasharray=${DASHES[style].join(' ')} x1="0" x2="24" y1="6" y2="6"></line>`;
+}
 
 const CHART_HEIGHT = 240;
 

@@ -38,11 +38,11 @@ function floor(epsilon: number): string {
   return (Math.floor(epsilon * 100 + 1e-6) / 100).toFixed(2);
 }
 
-function hatch(x: number, width: number): TemplateResult[] {
-  const lines: TemplateResult[] = [];
+function hatch(x: number, width: number): TemplateResult<2>[] {
+  const lines: TemplateResult<2>[] = [];
   for (let at = x + 0.8; at < x + width; at += 1.2) {
     lines.push(
-      svg`<line class="gauge-hatch" x1=${at} x2=${at} y1="0" y2="8" vector-effect="non-scaling-stroke" />` as unknown as TemplateResult,
+      svg`<line class="gauge-hatch" x1=${at} x2=${at} y1="0" y2="8" vector-effect="non-scaling-stroke" />`,
     );
   }
   return lines;

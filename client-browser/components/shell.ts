@@ -36,7 +36,7 @@ export function shell(page: Shell): TemplateResult {
       </div>
     </header>
     <main id="main" class="page" tabindex="-1">${page.main}</main>
-    <footer class="colophon">
+    <footer class="colophon"><div class="colophon-inner">
       <span>
         ${
           page.about === null
@@ -46,7 +46,7 @@ export function shell(page: Shell): TemplateResult {
         }
       </span>
       <span>Everything on this page comes from this coordinator. <a href=${page.twin}>The same facts as JSON</a></span>
-    </footer>
+    </div></footer>
   `;
 }
 

@@ -15,7 +15,7 @@ export function dataSection(state: ParticipantState, actions: Actions): Template
   const fixed = state.phase !== null || state.finished !== null || state.left;
   return html`
     ${
-      state.identity?.consentedBefore && data.status === 'none' && !fixed
+      task?.consentedBefore && data.status === 'none' && !fixed
         ? notice('plain', 'You consented earlier in this browser.', 'Your texts were not kept. Choose the same data again and training goes on.')
         : nothing
     }

@@ -26,7 +26,7 @@ export interface ParticipantState {
   readonly about: AboutView | null;
   readonly run: RunView | null;
   readonly connection: { readonly state: 'none' | 'connecting' | 'connected' | 'lost' | 'closed'; readonly detail: string };
-  readonly identity: { readonly clientId: string; readonly sealed: boolean; readonly consentedBefore: boolean } | null;
+  readonly identity: { readonly clientId: string; readonly sealed: boolean } | null;
   readonly task: TaskView | null;
   readonly items: readonly SentItem[];
   readonly engine: { readonly name: string; readonly reason: string; readonly secondsPerExample: number } | null;

@@ -40,7 +40,7 @@ function connectionWords(state: ParticipantState): string {
     case 'none':
       return 'Not connected. Nothing has been sent.';
     case 'connecting':
-      return 'Connecting…';
+      return state.task?.consentedBefore ? 'Welcomed back. Waiting for your data.' : 'Connecting…';
     case 'connected':
       return 'Connected. The coordinator proved that it holds the key, and that the plan is in its ledger.';
     case 'lost':

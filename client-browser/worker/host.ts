@@ -7,9 +7,9 @@ import { ParticipantMemory } from '../../shared/participant/memory.ts';
 import { enforcePolicy, type Policy } from '../../shared/participant/policy.ts';
 import type { ParticipantOptions } from '../../shared/participant/session.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
-import { clientIdOf } from '../../shared/protocol/messages.ts';
-import { type Plan, parsePlan } from '../../shared/protocol/plan.ts';
-import type { RunView } from '../../shared/protocol/views.ts';
+import type { ParticipantTransport } from '../../shared/participant/transport.ts';
+import { clientIdOf, type Welcome } from '../../shared/protocol/messages.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
 import type { Identity } from './identity.ts';
@@ -34,8 +34,7 @@ export interface HostPorts {
   chooseEngine(tell: (tried: readonly TriedEngine[]) => void): Promise<ChosenEngine>;
   openStore(): Promise<Store>;
   openIdentity(): Promise<Identity>;
-  /** The coordinator's runs as it tells them to everybody. */
-  runs(): Promise<readonly RunView[]>;
+  openTransport(url: string): ParticipantTransport;
   /** Holds this browser's one seat until `release`, or returns undefined when another tab has it. */
   takeSeat(): Promise<(() => void) | undefined>;
   deleteEverything(): Promise<void>;
@@ -126,29 +125,25 @@ export class WorkerHost {
   async #converse(link: string, organisation: string, signal: AbortSignal, store: Store): Promise<void> {
     const { post, rng, clock } = this.#ports;
     const identity = await this.#ports.openIdentity();
-    const runs = await this.#ports.runs();
-    const memory = await ParticipantMemory.open(store);
-    const resumed = runs.find((run) => memory.consent(run.id) !== undefined);
-    const consentedBefore = resumed !== undefined;
-    post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed, consentedBefore });
+    post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
     this.#engine ??= await this.#ports.chooseEngine((tried) => post({ kind: 'engines', tried }));
     const { engine, reason, secondsPerExample } = this.#engine;
     post({ kind: 'session', event: { kind: 'engine', name: engine.name, reason, secondsPerExample } });
-    if (resumed !== undefined) await this.#waitForData(parsePlan(resumed.plan, 'the run'), signal);
-    const chosen = (): number => this.#records?.length ?? 0;
+    const records = (): readonly TextRecord[] => this.#records ?? [];
+    const policy = (): Policy | undefined => (this.#plan === null ? undefined : askablePolicy(this.#plan));
     const events = this.#ports.runParticipant({
       link,
       organisation,
-      policy: openPolicy(runs),
+      get policy() {
+        return policy();
+      },
       get records() {
-        return chosen();
+        return records().length;
       },
       engineName: engine.name,
-      createTrainer: async (terms, blob, emit) => {
-        const records = await this.#waitForData(terms.plan, signal);
-        return this.#ports.trainerOf(records, engine)(terms, blob, emit);
-      },
-      decide: (invitation) => this.#decide(invitation.run.plan, store, signal),
+      createTrainer: (...args) => this.#ports.trainerOf(records(), engine)(...args),
+      decide: () => this.#decide(store, signal),
+      transport: (url) => this.#wire(this.#ports.openTransport(url), store, signal),
       signer: identity.signer,
       store,
       rng,
@@ -158,15 +153,35 @@ export class WorkerHost {
     for await (const event of events) post({ kind: 'session', event });
   }
 
-  /** Waits for data and the person's answer, and holds their limits against the plan. */
-  async #decide(document: unknown, store: Store, signal: AbortSignal): Promise<boolean> {
-    const plan = parsePlan(document, 'the invitation');
-    await this.#waitForData(plan, signal);
+  /** The same wire; a welcome to a run that was consented to before waits here for the data, which was not kept. */
+  #wire(transport: ParticipantTransport, store: Store, signal: AbortSignal): ParticipantTransport {
+    return {
+      ...transport,
+      request: async (name, payload) => {
+        const answer = await transport.request(name, payload);
+        if (name === 'hello') await this.#welcomed(answer as Welcome, store, signal);
+        return answer;
+      },
+    };
+  }
+
+  async #welcomed({ run, terms }: Welcome, store: Store, signal: AbortSignal): Promise<void> {
+    this.#plan = terms.plan;
+    const memory = await ParticipantMemory.open(store);
+    const consentedBefore = memory.consent(run.id) !== undefined;
+    const { text, label, labels } = terms.plan.task;
+    this.#ports.post({ kind: 'task', task: { run: run.id, text, label, labels, consentedBefore } });
+    if (consentedBefore && this.#records === null) await this.#data.value(signal);
+  }
+
+  /** Waits for the person's answer, and holds their limits against the plan. */
+  async #decide(store: Store, signal: AbortSignal): Promise<boolean> {
+    const plan = this.#plan as Plan;
     for (;;) {
       this.#answer.reset();
       const answer = await this.#answer.value(signal);
       if (answer === null) return false;
-      const objection = await this.#objection(plan, answer.limits, store);
+      const objection = this.#records === null ? NO_DATA : await this.#objection(plan, answer.limits, store);
       if (objection === undefined) return true;
       this.#ports.post({ kind: 'objection', problem: objection });
     }
@@ -181,13 +196,6 @@ export class WorkerHost {
     } catch (error) {
       return problemOf(error);
     }
-  }
-
-  async #waitForData(plan: Plan, signal: AbortSignal): Promise<readonly TextRecord[]> {
-    this.#plan = plan;
-    const { text, label, labels } = plan.task;
-    this.#ports.post({ kind: 'task', task: { run: plan.name, text, label, labels } });
-    return this.#records ?? this.#data.value(signal);
   }
 
   async #read(files: readonly DroppedFile[], chosen: ChosenColumns | null): Promise<void> {
@@ -238,11 +246,13 @@ class Waiting<T> {
   }
 }
 
+const NO_DATA: Problem = { code: 'DATA_EMPTY', message: 'no data is chosen yet' };
+
 /**
- * What the session may ask the person about: anything. On a page nothing is decided before the person has read the
- * plan, so their own limits are enforced in `decide`, over the same rules.
+ * What the session may ask the person about: this plan, whatever it says. On a page nothing is decided before the
+ * person has read the plan, so their own limits are enforced in `decide`, by the same rules.
  */
-function openPolicy(runs: readonly RunView[]): Policy {
+function askablePolicy(plan: Plan): Policy {
   return {
     maximumEpsilon: 1000,
     maximumDelta: 0.0099,
@@ -250,7 +260,7 @@ function openPolicy(runs: readonly RunView[]): Policy {
     minimumCohort: 3,
     minimumColluders: 0,
     maximumRounds: 1_000_000,
-    scopes: runs.map((run) => parsePlan(run.plan, `run ${run.id}`).privacy.scope),
+    scopes: [plan.privacy.scope],
   };
 }
 

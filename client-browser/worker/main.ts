@@ -1,8 +1,9 @@
 import '../lib/zod-jitless.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import { systemRng } from '../../shared/core/rng.ts';
+import { localTrainer } from '../../shared/participant/local-trainer.ts';
 import { runParticipant } from '../../shared/participant/session.ts';
-import { api } from '../lib/api.ts';
+import { openTransport } from '../../shared/participant/transport.ts';
 import { DATABASES, deleteDatabase } from './database.ts';
 import { WorkerHost } from './host.ts';
 import { openIdentity } from './identity.ts';
@@ -13,15 +14,13 @@ import type { FromWorker, ToWorker } from './messages.ts';
 const host = new WorkerHost({
   post: (message) => (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message),
   runParticipant,
-  trainerOf: () => {
-    throw new TacitError('ENGINE_NONE', 'pending');
-  },
+  trainerOf: (records, engine) => localTrainer({ engine, records, rng: systemRng }),
   chooseEngine: async () => {
     throw new TacitError('ENGINE_NONE', 'pending');
   },
   openStore: () => openIndexedDbStore(),
   openIdentity: () => openIdentity(systemRng),
-  runs: () => api.runs(),
+  openTransport,
   takeSeat,
   deleteEverything: async () => {
     await Promise.all(Object.values(DATABASES).map(deleteDatabase));

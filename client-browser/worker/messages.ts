@@ -36,7 +36,7 @@ export interface Limits {
 
 export type FromWorker =
   | { readonly kind: 'session'; readonly event: ParticipantEvent }
-  | { readonly kind: 'identity'; readonly clientId: string; readonly sealed: boolean; readonly consentedBefore: boolean }
+  | { readonly kind: 'identity'; readonly clientId: string; readonly sealed: boolean }
   /** The session waits for data: the plan's task, and the rules that the person may tighten. */
   | { readonly kind: 'task'; readonly task: TaskView }
   | { readonly kind: 'engines'; readonly tried: readonly TriedEngine[] }
@@ -53,6 +53,8 @@ export interface TaskView {
   readonly text: string;
   readonly label: string;
   readonly labels: readonly string[];
+  /** Training goes on as soon as the same data is chosen again. */
+  readonly consentedBefore: boolean;
 }
 
 export interface TriedEngine {
