@@ -83,15 +83,16 @@ export class LedgerReader {
 
   /** Takes in what other processes have appended. @throws LEDGER_CORRUPT */
   async refresh(): Promise<void> {
+    // Read in the opposite order of writing: what a checkpoint covers was durable before it, so it is found after it.
+    const cosignatures = await this.store.read(`${this.stream}/cosignatures`, this.#read.cosignatures);
+    const checkpoints = await this.store.read(`${this.stream}/checkpoints`, this.#read.checkpoints);
     for (let page: readonly StoredEvent[]; ; ) {
       page = await this.store.read(this.stream, this.size, PAGE);
       this.take(page);
       if (page.length < PAGE) break;
     }
-    for (const row of await this.store.read(`${this.stream}/checkpoints`, this.#read.checkpoints))
-      this.#takeCheckpoint(row);
-    for (const row of await this.store.read(`${this.stream}/cosignatures`, this.#read.cosignatures))
-      this.#takeCosignature(row);
+    for (const row of checkpoints) this.#takeCheckpoint(row);
+    for (const row of cosignatures) this.#takeCosignature(row);
   }
 
   async entry(index: number): Promise<LedgerRecord> {
