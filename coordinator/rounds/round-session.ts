@@ -5,17 +5,46 @@ import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { SecaggFrame } from '../../shared/protocol/messages.ts';
 import type { RoundPhase, RoundView } from '../../shared/protocol/views.ts';
 import { addInto, removeMasks } from '../../shared/secagg/mask.ts';
-import { CLIENT_MESSAGES, type ClientMessageName, type MessageBody, type RosterEntry, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
-import { messageFor, openManifest, type Phase, type ServerEffect, type ServerEvent, type ServerState, serverReduce, startServer } from '../../shared/secagg/server.ts';
+import {
+  CLIENT_MESSAGES,
+  type ClientMessageName,
+  type MessageBody,
+  type RosterEntry,
+  type SecaggConfig,
+  type Signed,
+} from '../../shared/secagg/messages.ts';
+import {
+  messageFor,
+  openManifest,
+  type Phase,
+  type ServerEffect,
+  type ServerEvent,
+  type ServerState,
+  serverReduce,
+  startServer,
+} from '../../shared/secagg/server.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
 
 /** Stream `round/<run>/<round>.<attempt>`: the configuration first, then what happened. */
-type RoundEvent = { readonly type: 'opened'; readonly at: number; readonly config: SecaggConfig; readonly roster: readonly { clientId: string; publicKey: string }[] } | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
+type RoundEvent =
+  | {
+      readonly type: 'opened';
+      readonly at: number;
+      readonly config: SecaggConfig;
+      readonly roster: readonly { clientId: string; publicKey: string }[];
+    }
+  | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
 
 export type RoundOutcome =
   | { readonly kind: 'summed'; readonly sid: string; readonly survivors: readonly string[]; readonly sum: Uint32Array }
-  | { readonly kind: 'aborted'; readonly code: string; readonly reason: string; readonly sid: string | null; readonly revealed: boolean };
+  | {
+      readonly kind: 'aborted';
+      readonly code: string;
+      readonly reason: string;
+      readonly sid: string | null;
+      readonly revealed: boolean;
+    };
 
 export interface RoundPorts {
   readonly store: Store;
@@ -27,7 +56,13 @@ export interface RoundPorts {
   changed(): void;
 }
 
-const PHASE_VIEW: Readonly<Record<Phase, RoundPhase>> = { advertise: 'training', shares: 'shares', masked: 'upload', consistent: 'consistency', unmask: 'unmask' };
+const PHASE_VIEW: Readonly<Record<Phase, RoundPhase>> = {
+  advertise: 'training',
+  shares: 'shares',
+  masked: 'upload',
+  consistent: 'consistency',
+  unmask: 'unmask',
+};
 
 /**
  * Runs one secure-aggregation session: turns messages into events, makes each durable, then carries out what the reducer
@@ -37,6 +72,7 @@ export class RoundSession {
   readonly #ports: RoundPorts;
   readonly #log: EventLog<RoundEvent>;
   readonly #accumulator: Uint32Array;
+  readonly #chunks = new Map<string, string>();
   readonly #marks: Partial<Record<RoundPhase, number>> = {};
   readonly #openedAt: number;
   readonly config: SecaggConfig;
@@ -48,7 +84,12 @@ export class RoundSession {
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(ports: RoundPorts, log: EventLog<RoundEvent>, opened: Extract<RoundEvent, { type: 'opened' }>, state: ServerState) {
+  private constructor(
+    ports: RoundPorts,
+    log: EventLog<RoundEvent>,
+    opened: Extract<RoundEvent, { type: 'opened' }>,
+    state: ServerState,
+  ) {
     this.#ports = ports;
     this.#log = log;
     this.#state = state;
@@ -68,13 +109,24 @@ export class RoundSession {
 
   /** Opens a new session, or the one that was going on when the process ended: then everything it heard is heard again. */
   static async open(ports: RoundPorts, config: SecaggConfig, roster: readonly RosterEntry[]): Promise<RoundSession> {
-    const { log, events } = await EventLog.open<RoundEvent>(ports.store, RoundSession.streamOf(config.run, config.round, config.attempt));
+    const { log, events } = await EventLog.open<RoundEvent>(
+      ports.store,
+      RoundSession.streamOf(config.run, config.round, config.attempt),
+    );
     let opened = events[0] as Extract<RoundEvent, { type: 'opened' }> | undefined;
     if (opened === undefined) {
-      opened = { type: 'opened', at: ports.clock.now(), config, roster: roster.map((r) => ({ clientId: r.clientId, publicKey: Buffer.from(r.publicKey).toString('base64') })) };
+      opened = {
+        type: 'opened',
+        at: ports.clock.now(),
+        config,
+        roster: roster.map((r) => ({ clientId: r.clientId, publicKey: Buffer.from(r.publicKey).toString('base64') })),
+      };
       await log.append(opened);
     }
-    const entries = opened.roster.map((r) => ({ clientId: r.clientId, publicKey: new Uint8Array(Buffer.from(r.publicKey, 'base64')) }));
+    const entries = opened.roster.map((r) => ({
+      clientId: r.clientId,
+      publicKey: new Uint8Array(Buffer.from(r.publicKey, 'base64')),
+    }));
     const first = startServer({ config: opened.config, signer: ports.signer, roster: entries });
     const session = new RoundSession(ports, log, opened, first.state);
     await session.#replay(first.effects, events.slice(1));
@@ -94,16 +146,55 @@ export class RoundSession {
   async receive(clientId: string, frame: SecaggFrame): Promise<void> {
     const { config } = this;
     if (frame.round !== config.round || frame.attempt !== config.attempt || this.#closed) {
-      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', `round ${frame.round}.${frame.attempt} is not open`, { where: frame.name });
+      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', `round ${frame.round}.${frame.attempt} is not open`, {
+        where: frame.name,
+      });
     }
     if (!(CLIENT_MESSAGES as readonly string[]).includes(frame.name)) {
-      throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'not a message of a client', { where: frame.name.slice(0, 32) });
+      throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'not a message of a client', {
+        where: frame.name.slice(0, 32),
+      });
     }
     const name = frame.name as ClientMessageName;
     if (name === 'masked') await this.#uploaded(clientId, frame.signed);
     else await this.#happen({ kind: 'message', from: clientId, name, signed: frame.signed });
     const code = this.#state.ejected.get(clientId);
-    if (code !== undefined) throw new TacitError(code, 'this client has no seat in this round any more', { where: name });
+    if (code !== undefined)
+      throw new TacitError(code, 'this client has no seat in this round any more', { where: name });
+  }
+
+  /**
+   * Keeps one chunk of a masked upload, durably. Another one for the same place replaces it: only what the signed manifest
+   * lists will be added.
+   * @throws ROUND_CLOSED, MESSAGE_INVALID
+   */
+  async acceptChunk(upload: {
+    readonly round: number;
+    readonly attempt: number;
+    readonly clientId: string;
+    readonly index: number;
+    readonly bytes: Uint8Array;
+  }): Promise<string> {
+    const { config } = this;
+    const open = upload.round === config.round && upload.attempt === config.attempt && this.#state.phase === 'masked';
+    if (!open || !config.cohort.includes(upload.clientId)) {
+      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'this round takes no upload from this client now', {
+        where: `${upload.round}.${upload.attempt}`,
+      });
+    }
+    if (upload.bytes.length === 0 || upload.bytes.length !== chunkLength(config, upload.index)) {
+      throw new TacitError<ProtocolErrorCode>(
+        'MESSAGE_INVALID',
+        `chunk ${upload.index} has ${upload.bytes.length} bytes`,
+        { where: 'upload' },
+      );
+    }
+    const place = `${upload.clientId}/${upload.index}`;
+    const before = this.#chunks.get(place);
+    const sha256 = await this.#ports.store.putBlob(upload.bytes);
+    this.#chunks.set(place, sha256);
+    if (before !== undefined && before !== sha256) await this.#ports.store.deleteBlob(before);
+    return sha256;
   }
 
   gone(clientId: string): void {
@@ -145,13 +236,17 @@ export class RoundSession {
     for (const { body } of this.#state.answers.masked.values()) {
       for (const chunk of body.chunks) await this.#ports.store.deleteBlob(chunk);
     }
+    for (const chunk of this.#chunks.values()) await this.#ports.store.deleteBlob(chunk);
   }
 
   async #uploaded(clientId: string, manifest: unknown): Promise<void> {
     const body = openManifestOrUndefined(this.#state, clientId, manifest);
     for (const [index, sha256] of (body?.chunks ?? []).entries()) {
       if ((await this.#ports.store.blobSize(sha256)) !== chunkLength(this.config, index)) {
-        throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', `chunk ${index} has not arrived`, { where: 'masked', fix: 'Upload it, then send the manifest again.' });
+        throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', `chunk ${index} has not arrived`, {
+          where: 'masked',
+          fix: 'Upload it, then send the manifest again.',
+        });
       }
     }
     await this.#happen({ kind: 'uploaded', from: clientId, manifest });
@@ -182,7 +277,8 @@ export class RoundSession {
     const live = events.length === 0;
     for (const effect of first) await this.#carryOut(effect, live);
     for (const entry of events) if (entry.type === 'event') await this.#apply(entry.event, entry.at, false);
-    if (!live && this.#state.phase !== 'finished' && this.#state.phase !== 'aborted') this.#arm(this.#state.phase, this.#deadlineOf(this.#state.phase));
+    if (!live && this.#state.phase !== 'finished' && this.#state.phase !== 'aborted')
+      this.#arm(this.#state.phase, this.#deadlineOf(this.#state.phase));
   }
 
   async #carryOut(effect: ServerEffect, live: boolean): Promise<void> {
@@ -201,9 +297,20 @@ export class RoundSession {
       case 'unmask':
         return removeMasks(this.#accumulator, effect);
       case 'finished':
-        return this.#end({ kind: 'summed', sid: this.#state.group?.sidHex as string, survivors: effect.survivors, sum: this.#accumulator });
+        return this.#end({
+          kind: 'summed',
+          sid: this.#state.group?.sidHex as string,
+          survivors: effect.survivors,
+          sum: this.#accumulator,
+        });
       case 'abort':
-        return this.#end({ kind: 'aborted', code: effect.code, reason: effect.reason, sid: this.#state.group?.sidHex ?? null, revealed: this.#state.answers.unmask.size > 0 });
+        return this.#end({
+          kind: 'aborted',
+          code: effect.code,
+          reason: effect.reason,
+          sid: this.#state.group?.sidHex ?? null,
+          revealed: this.#state.answers.unmask.size > 0,
+        });
     }
   }
 
@@ -243,7 +350,11 @@ export class RoundSession {
 }
 
 /** A manifest that the reducer will refuse is handed to it all the same: it ejects its sender with the right code. */
-function openManifestOrUndefined(state: ServerState, from: string, manifest: unknown): MessageBody<'masked'> | undefined {
+function openManifestOrUndefined(
+  state: ServerState,
+  from: string,
+  manifest: unknown,
+): MessageBody<'masked'> | undefined {
   try {
     return openManifest(state, from, manifest);
   } catch (error) {

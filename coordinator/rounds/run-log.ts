@@ -32,6 +32,7 @@ export type RunEvent =
       readonly terms: Terms;
       readonly ledgerIndex: number;
       readonly reservation: string;
+      readonly heldOut: { readonly validation: string; readonly test: string };
     }
   | ({ readonly type: 'consented'; readonly at: string } & ConsentedClient)
   | {
@@ -46,7 +47,8 @@ export type RunEvent =
       readonly type: 'stageStarted';
       readonly stage: number;
       readonly at: string;
-      readonly base: readonly string[];
+      readonly overlays: readonly string[];
+      readonly carried: readonly string[];
       readonly model: ModelPointer;
     }
   | {
@@ -71,13 +73,17 @@ export interface RunRecord {
   readonly terms: Terms;
   readonly planLedgerIndex: number;
   readonly reservation: string;
+  /** Blobs of the coordinator's own labelled texts. */
+  readonly heldOut: { readonly validation: string; readonly test: string };
   readonly consented: ReadonlyMap<string, ConsentedClient>;
   readonly refused: ReadonlyMap<string, { readonly organisation: string; readonly reason: string }>;
   /** Stage in progress; -1 before the first. */
   readonly stage: number;
-  /** Overlay blobs (safetensors) on top of the starting model, oldest first. */
-  readonly base: readonly string[];
+  /** Each stage that was started: its overlays (safetensors blobs, oldest first), and those of them that earlier stages brought. */
+  readonly stages: readonly { readonly overlays: readonly string[]; readonly carried: readonly string[] }[];
   readonly model: ModelPointer | undefined;
+  /** Trainable vectors of this stage's released rounds, oldest first: what the average is over. */
+  readonly iterates: readonly string[];
   /** Rounds that count, over all stages: released, or aborted after something may have been revealed. */
   readonly roundsCounted: number;
   /** A round that was started and has not ended. */
@@ -104,11 +110,13 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
       terms: event.terms,
       planLedgerIndex: event.ledgerIndex,
       reservation: event.reservation,
+      heldOut: event.heldOut,
       consented: new Map(),
       refused: new Map(),
       stage: -1,
-      base: [],
+      stages: [],
       model: undefined,
+      iterates: [],
       roundsCounted: 0,
       open: undefined,
       rounds: [],
@@ -131,7 +139,13 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
         }),
       };
     case 'stageStarted':
-      return { ...record, stage: event.stage, base: event.base, model: event.model };
+      return {
+        ...record,
+        stage: event.stage,
+        stages: [...record.stages, { overlays: event.overlays, carried: event.carried }],
+        model: event.model,
+        iterates: [],
+      };
     case 'roundStarted': {
       const { round, stage, attempt, cohort } = event;
       return { ...record, open: { round, stage, attempt, cohort } };

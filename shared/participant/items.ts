@@ -15,9 +15,19 @@ export function sentItems(terms: Terms): SentItem[] {
   });
   return [
     { what: 'Your public key and the name you give', form: 'in the open, in the ledger', sizeBytes: 132, when: 'once' },
-    { what: 'Signed consent or refusal, with your number of records', form: 'in the open, in the ledger', sizeBytes: 500, when: 'once' },
+    {
+      what: 'Signed consent or refusal, with your number of records',
+      form: 'in the open, in the ledger',
+      sizeBytes: 500,
+      when: 'once',
+    },
     ...updates,
-    { what: 'Session keys and shares of secrets', form: 'public keys; shares sealed for the other participants', sizeBytes: 4_000, when: 'every round' },
+    {
+      what: 'Session keys and shares of secrets',
+      form: 'public keys; shares sealed for the other participants',
+      sizeBytes: 4_000,
+      when: 'every round',
+    },
     { what: 'Your signature that the ledger is consistent', form: 'in the open', sizeBytes: 200, when: 'every round' },
   ];
 }

@@ -65,11 +65,15 @@ export class LedgerWitness {
     try {
       return await this.#verify(parsed);
     } catch (cause) {
-      throw new TacitError<ProtocolErrorCode>('LEDGER_DISAGREES', `the coordinator's ledger does not follow from what this site saw (${String(cause)})`, {
-        where: `entry ${parsed.index}`,
-        fix: 'Do not take part. Keep your state folder as evidence and show it to the auditor.',
-        cause,
-      });
+      throw new TacitError<ProtocolErrorCode>(
+        'LEDGER_DISAGREES',
+        `the coordinator's ledger does not follow from what this site saw (${String(cause)})`,
+        {
+          where: `entry ${parsed.index}`,
+          fix: 'Do not take part. Keep your state folder as evidence and show it to the auditor.',
+          cause,
+        },
+      );
     }
   }
 
@@ -77,7 +81,12 @@ export class LedgerWitness {
     const key = hex(this.#serverKey);
     const { origin } = peekCheckpoint(proof.checkpoint);
     const last = this.#memory.seen(key);
-    const { line, key: own, seen, extended } = witnessCheckpoint({
+    const {
+      line,
+      key: own,
+      seen,
+      extended,
+    } = witnessCheckpoint({
       lastSeen: last === undefined ? undefined : { size: last.size, root: fromBase64(last.root) },
       checkpoint: proof.checkpoint,
       proof: proof.consistency.map(fromBase64),
@@ -90,7 +99,13 @@ export class LedgerWitness {
     const root = base64(seen.root);
     if (extended) await this.#memory.record({ type: 'seen', key, size: seen.size, root, checkpoint: proof.checkpoint });
     const entry = JSON.parse(proof.entry) as SeenEntry['entry'];
-    return { index: proof.index, size: seen.size, root, entry, cosign: { checkpointSize: seen.size, line, vkey: formatVkey(own) } };
+    return {
+      index: proof.index,
+      size: seen.size,
+      root,
+      entry,
+      cosign: { checkpointSize: seen.size, line, vkey: formatVkey(own) },
+    };
   }
 }
 

@@ -2,8 +2,8 @@ import type { ModelFiles } from '../bert/directory.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { layoutHash } from '../protocol/commitment.ts';
+import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
 import type { Terms } from '../protocol/terms.ts';
 import { type EncodedExample, encodeRecords } from '../text/encode.ts';
@@ -14,7 +14,11 @@ import { poissonSample } from '../training/sampling.ts';
 import type { TrainedSum, Trainer, TrainerFactory } from './trainer.ts';
 
 /** Trains on `records` with `engine`. The records stay inside this closure. */
-export function localTrainer(options: { readonly engine: Engine; readonly records: readonly TextRecord[]; readonly rng: Rng }): TrainerFactory {
+export function localTrainer(options: {
+  readonly engine: Engine;
+  readonly records: readonly TextRecord[];
+  readonly rng: Rng;
+}): TrainerFactory {
   return async (terms, blob) => {
     const { signal } = new AbortController();
     const files = new Map<string, Uint8Array>();
@@ -50,7 +54,15 @@ class LocalTrainer implements Trainer {
     const { samplingProbability, l2Clip } = terms.plan.stages[request.stage] as Terms['plan']['stages'][number];
     bert.setTrainable(request.flat);
     const indices = poissonSample(examples.length, samplingProbability, rng);
-    const result = await clippedGradientSum({ bert, examples, indices, l2Clip, shape, signal: request.signal, ...(features === undefined ? {} : { features }) });
+    const result = await clippedGradientSum({
+      bert,
+      examples,
+      indices,
+      l2Clip,
+      shape,
+      signal: request.signal,
+      ...(features === undefined ? {} : { features }),
+    });
     return { sum: result.sum, examples: result.examples, loss: result.meanLoss };
   }
 
@@ -70,9 +82,14 @@ class LocalTrainer implements Trainer {
     const committed = terms.stages[stage]?.layoutSha256;
     if (layoutHash(model.bert.trainableLayout) !== committed) {
       await model.bert.dispose();
-      throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the model trains other numbers than the plan committed to', { where: `stage ${stage}` });
+      throw new TacitError<ProtocolErrorCode>(
+        'PLAN_CLAIM_FALSE',
+        'the model trains other numbers than the plan committed to',
+        { where: `stage ${stage}` },
+      );
     }
-    const features = terms.plan.stages[stage]?.train === 'head' ? createFeatureCache(model.bert, examples, model.shape) : undefined;
+    const features =
+      terms.plan.stages[stage]?.train === 'head' ? createFeatureCache(model.bert, examples, model.shape) : undefined;
     this.#stage = { ...model, key, features };
     return this.#stage;
   }

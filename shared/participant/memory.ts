@@ -1,12 +1,25 @@
 import type { ClientRecord } from '../secagg/client.ts';
-import type { Store } from '../store/port.ts';
 import { EventLog } from '../store/log.ts';
+import type { Store } from '../store/port.ts';
 
 /** What a participant must not forget, whatever happens to its process. Appended before the message that depends on it leaves. */
 export type MemoryEvent =
   /** The coordinator's ledger as last verified: nothing older or forked is accepted after it. */
-  | { readonly type: 'seen'; readonly key: string; readonly size: number; readonly root: string; readonly checkpoint: string }
-  | { readonly type: 'consented'; readonly run: string; readonly planHash: string; readonly scope: string; readonly period: string; readonly epsilon: number }
+  | {
+      readonly type: 'seen';
+      readonly key: string;
+      readonly size: number;
+      readonly root: string;
+      readonly checkpoint: string;
+    }
+  | {
+      readonly type: 'consented';
+      readonly run: string;
+      readonly planHash: string;
+      readonly scope: string;
+      readonly period: string;
+      readonly epsilon: number;
+    }
   /** Secure aggregation: sessions are entered once, survivor sets signed once, secrets answered once. */
   | { readonly type: 'secagg'; readonly record: ClientRecord };
 

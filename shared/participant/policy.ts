@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
-import type { Plan } from '../protocol/plan.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import type { Plan } from '../protocol/plan.ts';
 
 const schema = z.strictObject({
   /** Largest ε of one plan, at or below `maximumDelta`. */
@@ -30,7 +30,10 @@ export function parsePolicy(document: unknown, where: string): Policy {
   const parsed = schema.safeParse(document);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((i) => `${i.path.join('.') || '(top)'}: ${i.message}`).join('; ');
-  throw new TacitError('POLICY_INVALID', problems, { where, fix: 'Correct these fields; docs/POLICY.md has an example.' });
+  throw new TacitError('POLICY_INVALID', problems, {
+    where,
+    fix: 'Correct these fields; docs/POLICY.md has an example.',
+  });
 }
 
 export function policyHash(policy: Policy): string {
@@ -49,14 +52,18 @@ export function enforcePolicy(policy: Policy | undefined, plan: Plan, spentEpsil
     });
   }
   const reason = firstObjection(policy, plan, spentEpsilon);
-  if (reason !== undefined) throw new TacitError<ProtocolErrorCode>('POLICY_REFUSED', reason, { where: `plan ${plan.name}` });
+  if (reason !== undefined)
+    throw new TacitError<ProtocolErrorCode>('POLICY_REFUSED', reason, { where: `plan ${plan.name}` });
 }
 
 function firstObjection(policy: Policy, plan: Plan, spentEpsilon: number): string | undefined {
   const { privacy, secureAggregation, stages, task } = plan;
-  if (!policy.scopes.includes(privacy.scope)) return `data scope ${privacy.scope} is not among ${policy.scopes.join(', ')}`;
-  const sameLabels = (labels: readonly string[]) => labels.length === task.labels.length && labels.every((l) => task.labels.includes(l));
-  if (policy.labels !== undefined && !policy.labels.some(sameLabels)) return `labels ${task.labels.join(', ')} are not permitted`;
+  if (!policy.scopes.includes(privacy.scope))
+    return `data scope ${privacy.scope} is not among ${policy.scopes.join(', ')}`;
+  const sameLabels = (labels: readonly string[]) =>
+    labels.length === task.labels.length && labels.every((l) => task.labels.includes(l));
+  if (policy.labels !== undefined && !policy.labels.some(sameLabels))
+    return `labels ${task.labels.join(', ')} are not permitted`;
   if (secureAggregation.minimumCohort < policy.minimumCohort) {
     return `cohort of ${secureAggregation.minimumCohort} is below this site's minimum of ${policy.minimumCohort}`;
   }
@@ -65,7 +72,8 @@ function firstObjection(policy: Policy, plan: Plan, spentEpsilon: number): strin
   }
   const rounds = stages.reduce((n, s) => n + s.rounds, 0);
   if (rounds > policy.maximumRounds) return `${rounds} rounds are more than this site's ${policy.maximumRounds}`;
-  if (privacy.epsilon > policy.maximumEpsilon) return `epsilon ${privacy.epsilon} is above this site's ${policy.maximumEpsilon} for a plan`;
+  if (privacy.epsilon > policy.maximumEpsilon)
+    return `epsilon ${privacy.epsilon} is above this site's ${policy.maximumEpsilon} for a plan`;
   if (privacy.delta > policy.maximumDelta) return `delta ${privacy.delta} is above this site's ${policy.maximumDelta}`;
   if (spentEpsilon + privacy.epsilon > policy.maximumEpsilonPerPeriod) {
     return `epsilon ${spentEpsilon} is spent in period ${privacy.period}; ${privacy.epsilon} more would pass this site's ${policy.maximumEpsilonPerPeriod}`;

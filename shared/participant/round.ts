@@ -1,4 +1,3 @@
-import { bytesToFloat32 } from '../tensor/float32.ts';
 import { hex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
@@ -15,6 +14,7 @@ import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
 import { type ClientEffect, type ClientEvent, type ClientState, clientReduce, startClient } from '../secagg/client.ts';
 import { applyMasks, chunkHashes, type MaskedVector, type MaskStream, maskedBytes } from '../secagg/mask.ts';
 import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageName } from '../secagg/messages.ts';
+import { bytesToFloat32 } from '../tensor/float32.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { ParticipantMemory } from './memory.ts';
 import type { Trainer } from './trainer.ts';
@@ -79,7 +79,8 @@ export class RoundParticipant {
   /** Stops training and uploading; the session is lost for this client, nobody else is disturbed. */
   cancel(): void {
     this.#abort.abort();
-    if (this.#state !== undefined) this.#state = clientReduce(this.#state, { kind: 'cancel', reason: 'the round ended' }).state;
+    if (this.#state !== undefined)
+      this.#state = clientReduce(this.#state, { kind: 'cancel', reason: 'the round ended' }).state;
   }
 
   /** Trains, then advertises keys. A vector is noised before anything else can see it. */
@@ -135,13 +136,20 @@ export class RoundParticipant {
           if (effect.name === 'consistent') this.#phase('consistency');
           if (effect.name === 'unmask') this.#phase('unmask');
           if (effect.name === 'shares') this.#phase('shares');
-          await this.#send({ round: this.#config.round, attempt: this.#config.attempt, name: effect.name, signed: effect.signed });
+          await this.#send({
+            round: this.#config.round,
+            attempt: this.#config.attempt,
+            name: effect.name,
+            signed: effect.signed,
+          });
           break;
         case 'mask':
           await this.#mask(effect.streams);
           break;
         case 'abort':
-          throw new TacitError(effect.code, effect.reason, { where: `round ${this.#config.round}.${this.#config.attempt}` });
+          throw new TacitError(effect.code, effect.reason, {
+            where: `round ${this.#config.round}.${this.#config.attempt}`,
+          });
         case 'done':
           break;
       }
@@ -160,7 +168,13 @@ export class RoundParticipant {
     const vector = await applyMasks(noised, streams);
     await this.#c.upload(vector, this.#config, this.#abort.signal);
     const bytes = maskedBytes(vector);
-    this.#c.emit({ kind: 'uploaded', round: this.#config.round, bytes: bytes.length, sha256: sha256Hex(bytes), firstBytes: hex(bytes.subarray(0, 32)) });
+    this.#c.emit({
+      kind: 'uploaded',
+      round: this.#config.round,
+      bytes: bytes.length,
+      sha256: sha256Hex(bytes),
+      firstBytes: hex(bytes.subarray(0, 32)),
+    });
     await this.#happen({ kind: 'masked', chunks: chunkHashes(bytes, this.#config.chunkBytes) });
   }
 
@@ -183,10 +197,15 @@ function checkAgainstTerms(config: SecaggConfig, terms: Terms): void {
         ? `noise of ${config.localSigma} where ${stage.localSigma} was committed`
         : config.minimumCohort < minimumCohort || config.colluders < colluders
           ? `cohort ${config.minimumCohort} with ${config.colluders} colluder(s) where ${minimumCohort} with ${colluders} were committed`
-          : config.scale !== stage.scale || config.l2Clip !== plan.l2Clip || config.dimension !== stage.dimension || config.layoutSha256 !== stage.layoutSha256
+          : config.scale !== stage.scale ||
+              config.l2Clip !== plan.l2Clip ||
+              config.dimension !== stage.dimension ||
+              config.layoutSha256 !== stage.layoutSha256
             ? 'scale, clip, dimension or layout are not the committed ones'
             : undefined;
   if (problem !== undefined) {
-    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', problem, { where: `round ${config.round}.${config.attempt}` });
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', problem, {
+      where: `round ${config.round}.${config.attempt}`,
+    });
   }
 }

@@ -6,6 +6,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
 import { rosterHash } from '../ledger/entries.ts';
 import { signStatement } from '../ledger/statement.ts';
+import { checkTerms } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { fingerprintOf, type JoinCode, parseJoinCode } from '../protocol/join-code.ts';
 import {
@@ -13,8 +14,8 @@ import {
   challengeSchema,
   clientIdOf,
   helloContext,
-  parseMessage,
   PROTOCOL_VERSION,
+  parseMessage,
   rosterSchema,
   roundEndedSchema,
   type SecaggFrame,
@@ -22,10 +23,9 @@ import {
   type Welcome,
   withSignature,
 } from '../protocol/messages.ts';
-import { checkTerms } from '../protocol/commitment.ts';
 import type { RunView } from '../protocol/views.ts';
 import { type MaskedVector, maskedBytes } from '../secagg/mask.ts';
-import { type RosterEntry, type SecaggConfig } from '../secagg/messages.ts';
+import type { RosterEntry, SecaggConfig } from '../secagg/messages.ts';
 import type { Store } from '../store/port.ts';
 import type { ParticipantEvent } from './events.ts';
 import { sentItems } from './items.ts';
@@ -71,7 +71,12 @@ export async function* runParticipant(options: ParticipantOptions): AsyncGenerat
     () => events.close(),
     (error: unknown) => {
       const known = error instanceof TacitError ? error : new TacitError('INTERNAL', String(error), { cause: error });
-      events.push({ kind: 'failed', code: known.code, message: known.message, ...(known.fix === undefined ? {} : { fix: known.fix }) });
+      events.push({
+        kind: 'failed',
+        code: known.code,
+        message: known.message,
+        ...(known.fix === undefined ? {} : { fix: known.fix }),
+      });
       events.close();
     },
   );
@@ -162,7 +167,10 @@ class Session {
         this.#emit({ kind: 'finished', run: incoming.payload as RunView });
         return true;
       case 'closed':
-        throw new TacitError<ProtocolErrorCode>('RUN_CLOSED', `the coordinator closed the connection: ${String((incoming.payload as { reason?: unknown })?.reason)}`);
+        throw new TacitError<ProtocolErrorCode>(
+          'RUN_CLOSED',
+          `the coordinator closed the connection: ${String((incoming.payload as { reason?: unknown })?.reason)}`,
+        );
       default:
         return false;
     }
@@ -173,7 +181,13 @@ class Session {
     this.#welcome = welcome;
     const serverKey = fromBase64(challenge.publicKey);
     this.#serverKey = serverKey;
-    this.#witness ??= new LedgerWitness({ memory: this.#memory, serverKey, clock: this.#o.clock, signer: this.#o.signer, clientId: this.#clientId });
+    this.#witness ??= new LedgerWitness({
+      memory: this.#memory,
+      serverKey,
+      clock: this.#o.clock,
+      signer: this.#o.signer,
+      clientId: this.#clientId,
+    });
     checkTerms(welcome.terms);
     await this.#checkPlan(welcome);
     this.#emit({ kind: 'connection', state: 'connected' });
@@ -186,16 +200,24 @@ class Session {
 
   async #hello(challenge: Challenge): Promise<Welcome> {
     if (challenge.protocol !== PROTOCOL_VERSION) {
-      throw new TacitError<ProtocolErrorCode>('PROTOCOL_VERSION', `the coordinator speaks ${challenge.protocol}, this client ${PROTOCOL_VERSION}`, {
-        fix: 'Update the older side.',
-      });
+      throw new TacitError<ProtocolErrorCode>(
+        'PROTOCOL_VERSION',
+        `the coordinator speaks ${challenge.protocol}, this client ${PROTOCOL_VERSION}`,
+        {
+          fix: 'Update the older side.',
+        },
+      );
     }
     const fingerprint = fingerprintOf(fromBase64(challenge.publicKey));
     if (fingerprint !== this.#code.fingerprint) {
-      throw new TacitError<ProtocolErrorCode>('COORDINATOR_UNKNOWN', `the coordinator's key is ${fingerprint}, the join code names ${this.#code.fingerprint}`, {
-        where: this.#code.url,
-        fix: 'Ask the operator for a new join code over a channel you trust.',
-      });
+      throw new TacitError<ProtocolErrorCode>(
+        'COORDINATOR_UNKNOWN',
+        `the coordinator's key is ${fingerprint}, the join code names ${this.#code.fingerprint}`,
+        {
+          where: this.#code.url,
+          fix: 'Ask the operator for a new join code over a channel you trust.',
+        },
+      );
     }
     const body = {
       protocol: PROTOCOL_VERSION,
@@ -204,7 +226,9 @@ class Session {
       organisation: this.#o.organisation,
       seen: this.#memory.seen(hex(fromBase64(challenge.publicKey)))?.size ?? 0,
     };
-    const { signature } = withSignature('hello', helloContext(body, challenge), this.#o.signer) as { signature: string };
+    const { signature } = withSignature('hello', helloContext(body, challenge), this.#o.signer) as {
+      signature: string;
+    };
     return (await this.#transport.request('hello', { ...body, signature })) as Welcome;
   }
 
@@ -212,7 +236,9 @@ class Session {
   async #checkPlan({ proof, terms }: Welcome): Promise<void> {
     const { entry } = await this.#checkLedger(proof);
     if (entry.kind !== 'plan.commit' || entry['planHash'] !== terms.planHash) {
-      throw new TacitError<ProtocolErrorCode>('LEDGER_DISAGREES', 'the plan on offer is not the one in the ledger', { where: `entry ${proof.index}` });
+      throw new TacitError<ProtocolErrorCode>('LEDGER_DISAGREES', 'the plan on offer is not the one in the ledger', {
+        where: `entry ${proof.index}`,
+      });
     }
   }
 
@@ -222,7 +248,9 @@ class Session {
     const { privacy } = terms.plan;
     const before = this.#memory.consent(run.id);
     if (before !== undefined && before.planHash !== terms.planHash) {
-      throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', { where: run.id });
+      throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
+        where: run.id,
+      });
     }
     if (before === undefined) {
       const invitation = { kind: 'invitation', about: welcome.about, run, items: sentItems(terms) } as const;
@@ -233,7 +261,11 @@ class Session {
         return this.#refuse(run.id, terms.planHash, error as TacitError);
       }
       if (!(await this.#o.decide(invitation))) {
-        return this.#refuse(run.id, terms.planHash, new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'the participant declined'));
+        return this.#refuse(
+          run.id,
+          terms.planHash,
+          new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'the participant declined'),
+        );
       }
     }
     const at = isoTime(this.#o.clock);
@@ -247,17 +279,37 @@ class Session {
     };
     const consent = { ...document, signature: signStatement('consent', document, this.#o.signer) };
     if (before === undefined) {
-      await this.#memory.record({ type: 'consented', run: run.id, planHash: terms.planHash, scope: privacy.scope, period: privacy.period, epsilon: privacy.epsilon });
+      await this.#memory.record({
+        type: 'consented',
+        run: run.id,
+        planHash: terms.planHash,
+        scope: privacy.scope,
+        period: privacy.period,
+        epsilon: privacy.epsilon,
+      });
     }
-    this.#trainer ??= await this.#o.createTrainer(terms, (sha256, signal) => this.#transport.blob(sha256, this.#session(), signal), this.#emit);
+    this.#trainer ??= await this.#o.createTrainer(
+      terms,
+      (sha256, signal) => this.#transport.blob(sha256, this.#session(), signal),
+      this.#emit,
+    );
     const receipt = await this.#transport.request('consent', consent);
     if (before === undefined) this.#emit({ kind: 'consented', receipt });
     return true;
   }
 
   async #refuse(run: string, planHash: string, error: TacitError): Promise<false> {
-    const document = { run, planHash, code: error.code, reason: error.message.slice(0, 500), at: isoTime(this.#o.clock) };
-    await this.#transport.request('refuse', { ...document, signature: signStatement('refusal', document, this.#o.signer) });
+    const document = {
+      run,
+      planHash,
+      code: error.code,
+      reason: error.message.slice(0, 500),
+      at: isoTime(this.#o.clock),
+    };
+    await this.#transport.request('refuse', {
+      ...document,
+      signature: signStatement('refusal', document, this.#o.signer),
+    });
     this.#emit({ kind: 'refused', code: error.code, reason: error.message });
     return false;
   }
@@ -349,7 +401,11 @@ class Session {
     const listed = entry.kind === 'roster.update' && entry['rosterHash'] === rosterHash(clients);
     const own = clients.some((c) => c.clientId === this.#clientId && c.publicKey === base64(this.#o.signer.publicKey));
     if (!listed || !own) {
-      throw new TacitError<ProtocolErrorCode>('LEDGER_DISAGREES', 'the roster is not the one in the ledger, or this site is not on it', { where: 'roster' });
+      throw new TacitError<ProtocolErrorCode>(
+        'LEDGER_DISAGREES',
+        'the roster is not the one in the ledger, or this site is not on it',
+        { where: 'roster' },
+      );
     }
     this.#roster = clients.map((c) => ({ clientId: c.clientId, publicKey: fromBase64(c.publicKey) }));
   }
@@ -360,7 +416,8 @@ class Session {
     const { entry, size, root } = await this.#checkLedger(ended.proof);
     this.#emit({ kind: 'ledger', size, root, verified: true });
     this.#emit({ kind: 'roundEnded', round: ended.round, outcome: ended.outcome, reason: ended.reason });
-    if (entry.kind === 'round.release' && typeof entry['epsilonSoFar'] === 'string') this.#charged(ended.round, Number(entry['epsilonSoFar']));
+    if (entry.kind === 'round.release' && typeof entry['epsilonSoFar'] === 'string')
+      this.#charged(ended.round, Number(entry['epsilonSoFar']));
   }
 
   #charged(round: number, spentEpsilon: number): void {
@@ -372,7 +429,9 @@ class Session {
 
   /** Verifies a proof against what was seen, remembers it, and tells the coordinator so with a cosignature. */
   async #checkLedger(proof: unknown): Promise<SeenEntry> {
-    const seen = await (this.#witness as LedgerWitness).check(proof, (size, index) => this.#transport.request('seen', { size, index }));
+    const seen = await (this.#witness as LedgerWitness).check(proof, (size, index) =>
+      this.#transport.request('seen', { size, index }),
+    );
     await this.#transport.request('cosign', seen.cosign);
     return seen;
   }

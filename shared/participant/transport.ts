@@ -76,7 +76,11 @@ async function download(url: string, sha256: string, session: string, signal: Ab
   const response = await send(`${url}/api/v1/blobs/${sha256}`, { headers, signal });
   const bytes = new Uint8Array(await response.arrayBuffer());
   if (sha256Hex(bytes) !== sha256) {
-    throw new TacitError<ProtocolErrorCode>('WEIGHTS_MISMATCH', 'the downloaded bytes are not the ones that were announced', { where: sha256 });
+    throw new TacitError<ProtocolErrorCode>(
+      'WEIGHTS_MISMATCH',
+      'the downloaded bytes are not the ones that were announced',
+      { where: sha256 },
+    );
   }
   return bytes;
 }
@@ -96,11 +100,16 @@ async function send(url: string, init: Parameters<typeof fetch>[1]): ReturnType<
     response = await fetch(url, init);
   } catch (cause) {
     if (init?.signal?.aborted === true) throw cause;
-    throw new TacitError<ProtocolErrorCode>('CONNECTION_LOST', 'the coordinator cannot be reached', { where: url, cause });
+    throw new TacitError<ProtocolErrorCode>('CONNECTION_LOST', 'the coordinator cannot be reached', {
+      where: url,
+      cause,
+    });
   }
   if (response.ok) return response;
   const body = (await response.json().catch(() => undefined)) as { error?: WireError } | undefined;
   throw body?.error === undefined
-    ? new TacitError<ProtocolErrorCode>('CONNECTION_LOST', `the coordinator answered ${response.status}`, { where: url })
+    ? new TacitError<ProtocolErrorCode>('CONNECTION_LOST', `the coordinator answered ${response.status}`, {
+        where: url,
+      })
     : fromWireError(body.error);
 }

@@ -39,7 +39,8 @@ export function commitTerms(plan: Plan, model: readonly ModelFile[], updates: re
 /** Mechanism of a stage as committed; scale and noise are the committed ones to the bit, on every machine. */
 export function stageMechanism(terms: Terms, index: number): MechanismParameters {
   const stage = terms.stages[index];
-  if (stage === undefined) throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `the plan has no stage ${index}`);
+  if (stage === undefined)
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `the plan has no stage ${index}`);
   const { dimension, noiseMultiplier, scale, localSigma } = stage;
   return { ...mechanismParameters(demandOf(terms.plan, index, dimension, noiseMultiplier)), scale, localSigma };
 }
@@ -51,7 +52,10 @@ export function stageMechanism(terms: Terms, index: number): MechanismParameters
 export function checkTerms(terms: Terms): void {
   const { plan } = terms;
   const refuse = (what: string): never => {
-    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', what, { where: `plan ${plan.name}`, fix: 'Do not take part; tell the operator.' });
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', what, {
+      where: `plan ${plan.name}`,
+      fix: 'Do not take part; tell the operator.',
+    });
   };
   const hash = planHash(plan);
   if (hash !== terms.planHash) refuse(`the plan's hash is ${hash}, not ${terms.planHash}`);
@@ -59,7 +63,9 @@ export function checkTerms(terms: Terms): void {
   for (const [index, stage] of terms.stages.entries()) {
     const own = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
     if (!same(own.localSigma, stage.localSigma) || !same(own.scale, stage.scale)) {
-      refuse(`stage ${index} adds noise of ${stage.localSigma} at scale ${stage.scale} where its promise needs ${own.localSigma} at ${own.scale}`);
+      refuse(
+        `stage ${index} adds noise of ${stage.localSigma} at scale ${stage.scale} where its promise needs ${own.localSigma} at ${own.scale}`,
+      );
     }
   }
   const against = guaranteesOf(plan, terms.stages)[1]?.toView();
@@ -79,7 +85,14 @@ export function guaranteesOf(plan: Plan, stages: readonly StageTerms[]): Privacy
     stages: stages.map((stage, index) => {
       const { rounds, samplingProbability } = plan.stages[index] as Plan['stages'][number];
       const mechanism = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
-      return { sampling: 'poisson', contribution: 'unit-gradient', samplingProbability, rounds, noiseMultiplier: stage.noiseMultiplier, mechanism };
+      return {
+        sampling: 'poisson',
+        contribution: 'unit-gradient',
+        samplingProbability,
+        rounds,
+        noiseMultiplier: stage.noiseMultiplier,
+        mechanism,
+      };
     }),
   });
 }
@@ -90,7 +103,9 @@ export function epsilonAfter(terms: Terms, rounds: number): number {
   const events = terms.plan.stages.flatMap((stage, index) => {
     const count = Math.min(left, stage.rounds);
     left -= count;
-    return count === 0 ? [] : [stageEvent({ ...stage, rounds: count }, (terms.stages[index] as StageTerms).noiseMultiplier)];
+    return count === 0
+      ? []
+      : [stageEvent({ ...stage, rounds: count }, (terms.stages[index] as StageTerms).noiseMultiplier)];
   });
   return events.length === 0 ? 0 : epsilonOf(events, terms.plan.privacy.delta);
 }

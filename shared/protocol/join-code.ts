@@ -23,7 +23,9 @@ export function formatJoinCode(code: JoinCode): string {
 
 /** @throws JOIN_CODE_INVALID */
 export function parseJoinCode(text: string): JoinCode {
-  const match = /^(https?:\/\/[^\s#/]+)\/?#join=([A-Za-z0-9_-]{16,128})\.([0-9a-f]{4}(?:-[0-9a-f]{4}){3})$/.exec(text.trim());
+  const match = /^(https?:\/\/[^\s#/]+)\/?#join=([A-Za-z0-9_-]{16,128})\.([0-9a-f]{4}(?:-[0-9a-f]{4}){3})$/.exec(
+    text.trim(),
+  );
   if (match === null) {
     throw new TacitError<ProtocolErrorCode>('JOIN_CODE_INVALID', 'this is not a join code', {
       fix: 'Copy the whole link from the coordinator: http(s)://host/#join=TOKEN.FINGERPRINT',

@@ -6,8 +6,8 @@ import { sha256, sha256Hex } from '../core/hash.ts';
 import { LIMITS } from '../core/limits.ts';
 import type { Signer } from '../core/signing.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import type { AboutView, RunView } from './views.ts';
 import type { Terms } from './terms.ts';
+import type { AboutView, RunView } from './views.ts';
 
 /** Spoken between coordinator and participants; both ends refuse any other. */
 export const PROTOCOL_VERSION = 'tacit/1';
@@ -58,7 +58,6 @@ export const ledgerProofSchema = z.strictObject({
 /** An entry of the coordinator's ledger with everything needed to check it against what was seen before. */
 export type LedgerProof = z.infer<typeof ledgerProofSchema>;
 
-
 /** Client → server: agreement to exactly one plan hash under the client's own policy. */
 export const consentSchema = z.strictObject({
   run: words(64),
@@ -103,7 +102,11 @@ export const roundEndedSchema = z.strictObject({
 export type RoundEnded = z.infer<typeof roundEndedSchema>;
 
 /** Client → server: a witness's line for a checkpoint that it found consistent (C2SP tlog-cosignature). */
-export const cosignSchema = z.strictObject({ checkpointSize: z.number().int().min(0), line: words(1000), vkey: words(500) });
+export const cosignSchema = z.strictObject({
+  checkpointSize: z.number().int().min(0),
+  line: words(1000),
+  vkey: words(500),
+});
 export type Cosign = z.infer<typeof cosignSchema>;
 
 /** Client → server: I verified the ledger up to `size`; prove that it still extends that, and that `index` is in it. */
@@ -111,7 +114,9 @@ export const seenSchema = z.strictObject({ size: z.number().int().min(0), index:
 
 /** Server → client, before a round whose cohort has somebody new: who takes part, and its entry in the ledger. */
 export const rosterSchema = z.strictObject({
-  clients: z.array(z.strictObject({ clientId: words(64), publicKey: b64(32), organisation: words(100) })).max(LIMITS.cohortClients),
+  clients: z
+    .array(z.strictObject({ clientId: words(64), publicKey: b64(32), organisation: words(100) }))
+    .max(LIMITS.cohortClients),
   proof: ledgerProofSchema,
 });
 export type RosterMessage = z.infer<typeof rosterSchema>;
@@ -124,17 +129,23 @@ export interface WireError {
 }
 
 /** Every client message is acknowledged with one of these, after its effect is durable. */
-export type Ack<T = undefined> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
+export type Ack<T = undefined> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: WireError };
 
 /** A message parsed by `schema`. @throws MESSAGE_INVALID naming the message and the first bad field */
 export function parseMessage<S extends z.ZodType>(schema: S, value: unknown, message: string): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', `${issue?.path.join('.') || '(message)'}: ${issue?.message ?? 'invalid'}`, {
-    where: message,
-    fix: `Send it as ${PROTOCOL_VERSION} says (docs/PROTOCOL.md).`,
-  });
+  throw new TacitError<ProtocolErrorCode>(
+    'MESSAGE_INVALID',
+    `${issue?.path.join('.') || '(message)'}: ${issue?.message ?? 'invalid'}`,
+    {
+      where: message,
+      fix: `Send it as ${PROTOCOL_VERSION} says (docs/PROTOCOL.md).`,
+    },
+  );
 }
 
 /** First 16 bytes (hex) of SHA-256 of the public key: an id that nobody else can claim. */

@@ -5,11 +5,16 @@ import { sha256Hex } from '../core/hash.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 
 /** `10m`, `30s`, `500ms` or a number of milliseconds → milliseconds. */
-const duration = z.union([z.number().int().positive(), z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'write a duration as 500ms, 30s, 10m or 1h')]).transform((value) => {
-  if (typeof value === 'number') return value;
-  const unit = /[a-z]+$/.exec(value)?.[0] as 'ms' | 's' | 'm' | 'h';
-  return Math.round(Number.parseFloat(value) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit]);
-});
+const duration = z
+  .union([
+    z.number().int().positive(),
+    z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'write a duration as 500ms, 30s, 10m or 1h'),
+  ])
+  .transform((value) => {
+    if (typeof value === 'number') return value;
+    const unit = /[a-z]+$/.exec(value)?.[0] as 'ms' | 's' | 'm' | 'h';
+    return Math.round(Number.parseFloat(value) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit]);
+  });
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and dashes, at most 63');
 const target = z.enum(['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense']);
@@ -20,7 +25,11 @@ const lora = z.strictObject({
   alpha: z.number().positive().max(4096),
   /** A stays as drawn and only B trains (LoRA-FA, Zhang et al. 2023): half as many numbers to noise. */
   freezeA: z.boolean().default(true),
-  targets: z.array(target).min(1).max(6).refine((t) => new Set(t).size === t.length, 'a target is named twice'),
+  targets: z
+    .array(target)
+    .min(1)
+    .max(6)
+    .refine((t) => new Set(t).size === t.length, 'a target is named twice'),
 });
 
 const server = z.strictObject({
@@ -56,7 +65,11 @@ const schema = z.strictObject({
   }),
   task: z.strictObject({
     kind: z.literal('classification'),
-    labels: z.array(z.string().min(1).max(100)).min(2).max(1000).refine((l) => new Set(l).size === l.length, 'a label is named twice'),
+    labels: z
+      .array(z.string().min(1).max(100))
+      .min(2)
+      .max(1000)
+      .refine((l) => new Set(l).size === l.length, 'a label is named twice'),
     text: z.string().min(1).max(100),
     label: z.string().min(1).max(100),
   }),
@@ -97,7 +110,9 @@ export type PlanStage = Plan['stages'][number];
 export function parsePlan(document: unknown, where: string): Plan {
   const parsed = schema.safeParse(document);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((i) => `${i.path.length === 0 ? '(top)' : i.path.join('.')}: ${i.message}`);
+    const problems = parsed.error.issues.map(
+      (i) => `${i.path.length === 0 ? '(top)' : i.path.join('.')}: ${i.message}`,
+    );
     throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', `${problems.length} problem(s): ${problems.join('; ')}`, {
       where,
       fix: 'Correct these fields; docs/PLAN.md lists every word of a plan.',
@@ -118,13 +133,19 @@ function claimProblems(plan: Plan): string[] {
   const problems: string[] = [];
   const { minimumCohort, colluders, maximumCohort } = plan.secureAggregation;
   if (plan.clients.minimum > maximumCohort) {
-    problems.push(`clients.minimum ${plan.clients.minimum} is more than secureAggregation.maximumCohort ${maximumCohort}`);
+    problems.push(
+      `clients.minimum ${plan.clients.minimum} is more than secureAggregation.maximumCohort ${maximumCohort}`,
+    );
   }
   if (minimumCohort > plan.clients.minimum) {
-    problems.push(`secureAggregation.minimumCohort ${minimumCohort} is more than clients.minimum ${plan.clients.minimum}: no round could end`);
+    problems.push(
+      `secureAggregation.minimumCohort ${minimumCohort} is more than clients.minimum ${plan.clients.minimum}: no round could end`,
+    );
   }
   if (minimumCohort - colluders < 3) {
-    problems.push(`secureAggregation: with ${colluders} colluder(s) of a cohort of ${minimumCohort}, fewer than 3 honest clients hide in the sum`);
+    problems.push(
+      `secureAggregation: with ${colluders} colluder(s) of a cohort of ${minimumCohort}, fewer than 3 honest clients hide in the sum`,
+    );
   }
   return problems;
 }

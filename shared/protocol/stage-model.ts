@@ -72,7 +72,9 @@ export function openTokenizer(files: ModelFiles): Tokenizer {
   if (description !== undefined) return createTokenizer({ tokenizerJson: fromUtf8(description) });
   const vocabulary = tokenizer.get('vocab.txt');
   if (vocabulary !== undefined) return createTokenizer({ vocabulary: fromUtf8(vocabulary) });
-  throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', { fix: 'Give a whole Hugging Face model directory.' });
+  throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', {
+    fix: 'Give a whole Hugging Face model directory.',
+  });
 }
 
 function trainableOf({ train }: PlanStage): Trainable {

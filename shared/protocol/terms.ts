@@ -1,5 +1,5 @@
-import type { GuaranteeView } from './views.ts';
 import type { Plan } from './plan.ts';
+import type { GuaranteeView } from './views.ts';
 
 /** One file of the model that training starts from. */
 export interface ModelFile {

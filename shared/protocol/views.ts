@@ -96,7 +96,16 @@ export interface RunView {
   readonly purpose: string;
 }
 
-export type RoundPhase = 'training' | 'advertise' | 'shares' | 'upload' | 'consistency' | 'unmask' | 'merge' | 'done' | 'aborted';
+export type RoundPhase =
+  | 'training'
+  | 'advertise'
+  | 'shares'
+  | 'upload'
+  | 'consistency'
+  | 'unmask'
+  | 'merge'
+  | 'done'
+  | 'aborted';
 
 /** GET /api/v1/runs/{id}/rounds */
 export interface RoundView {

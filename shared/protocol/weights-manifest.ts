@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { canonicalBytes } from '../core/canonical.ts';
 import { fromUtf8 } from '../core/bytes.ts';
+import { canonicalBytes } from '../core/canonical.ts';
 import { parseMessage } from './messages.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);

@@ -1,0 +1,247 @@
+import { base64, fromBase64, hex, utf8 } from '../shared/core/bytes.ts';
+import { type Clock, isoTime } from '../shared/core/clock.ts';
+import { TacitError } from '../shared/core/errors.ts';
+import { sha256Hex } from '../shared/core/hash.ts';
+import type { Rng } from '../shared/core/rng.ts';
+import { verifySignature } from '../shared/core/signing.ts';
+import type { ProtocolErrorCode } from '../shared/protocol/errors.ts';
+import {
+  type Challenge,
+  clientIdOf,
+  type Hello,
+  helloContext,
+  PROTOCOL_VERSION,
+  signedBytes,
+} from '../shared/protocol/messages.ts';
+import { EventLog } from '../shared/store/log.ts';
+import type { Store } from '../shared/store/port.ts';
+import type { Connection } from './realtime/gateway.ts';
+import type { InvitationRequest } from './service.ts';
+
+/** Events of stream `clients`. Tokens are kept as hashes: the store cannot be used to join. */
+type ClientsEvent =
+  | {
+      readonly type: 'invited';
+      readonly at: string;
+      readonly run: string;
+      readonly tokenHash: string;
+      readonly organisation: string | null;
+      readonly uses: number;
+      readonly expiresAt: number;
+    }
+  | {
+      readonly type: 'enrolled';
+      readonly at: string;
+      readonly run: string;
+      readonly tokenHash: string;
+      readonly clientId: string;
+      readonly publicKey: string;
+      readonly organisation: string;
+    };
+
+export interface Enrolled {
+  readonly run: string;
+  readonly clientId: string;
+  /** Hex. */
+  readonly publicKey: string;
+  readonly organisation: string;
+}
+
+interface Invitation {
+  readonly run: string;
+  readonly organisation: string | null;
+  readonly uses: number;
+  readonly expiresAt: number;
+  readonly usedBy: Set<string>;
+}
+
+interface Live {
+  readonly connection: Connection;
+  readonly session: string;
+  readonly run: string;
+  /** Size of the ledger that this client verified last. */
+  seen: number;
+  /** Hash of the roster that it was sent last. */
+  roster: string;
+}
+
+/** Who may take part (invitations, enrolled keys) and who is here (connections, session tokens). */
+export class Participants {
+  readonly #log: EventLog<ClientsEvent>;
+  readonly #clock: Clock;
+  readonly #rng: Rng;
+  readonly #invitations = new Map<string, Invitation>();
+  readonly #enrolled = new Map<string, Enrolled>();
+  readonly #live = new Map<string, Live>();
+  readonly #sessions = new Map<string, string>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(log: EventLog<ClientsEvent>, events: readonly ClientsEvent[], clock: Clock, rng: Rng) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#rng = rng;
+    for (const event of events) this.#apply(event);
+  }
+
+  static async open(store: Store, clock: Clock, rng: Rng): Promise<Participants> {
+    const { log, events } = await EventLog.open<ClientsEvent>(store, 'clients');
+    return new Participants(log, events, clock, rng);
+  }
+
+  /** A new invitation's token, base64url; only its hash is kept. */
+  async invite(run: string, request: InvitationRequest): Promise<string> {
+    const token = base64(this.#rng.bytes(24)).replaceAll('+', '-').replaceAll('/', '_');
+    await this.#append({
+      type: 'invited',
+      at: isoTime(this.#clock),
+      run,
+      tokenHash: sha256Hex(utf8(token)),
+      organisation: request.organisation ?? null,
+      uses: request.uses,
+      expiresAt: request.expiresAt,
+    });
+    return token;
+  }
+
+  /**
+   * Admits a client: the hello's signature over this connection's nonce, then an enrolled key or a valid invitation. One seat
+   * an organisation, because Sybils defeat secure aggregation and distributed noise alike.
+   * @throws PROTOCOL_VERSION, SIGNATURE_INVALID, INVITATION_UNKNOWN, INVITATION_EXPIRED, INVITATION_USED, SEAT_TAKEN
+   */
+  admit(hello: Hello, challenge: Challenge): Promise<Enrolled> {
+    const { signature, ...body } = hello;
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      throw refused(
+        'PROTOCOL_VERSION',
+        `this coordinator speaks ${PROTOCOL_VERSION}, the client ${hello.protocol}`,
+        'Update the older side.',
+      );
+    }
+    const publicKey = fromBase64(hello.publicKey);
+    if (!verifySignature(publicKey, signedBytes('hello', helloContext(body, challenge)), fromBase64(signature))) {
+      throw refused('SIGNATURE_INVALID', 'the hello is not signed by the key that it names');
+    }
+    // One after the other: two hellos with the last use of one invitation must not both get it.
+    const mine = this.#turn.then(() => this.#enrol(hello, publicKey));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /** Notes the connection of an admitted client and gives it its session token. An older connection of the same key is closed. */
+  connect(client: Enrolled, connection: Connection, seen: number): string {
+    this.#drop(client.clientId, 'this client has connected again');
+    const session = hex(this.#rng.bytes(32));
+    this.#live.set(client.clientId, { connection, session, run: client.run, seen, roster: '' });
+    this.#sessions.set(session, client.clientId);
+    return session;
+  }
+
+  /** True when it was this client's current connection that went. */
+  disconnect(clientId: string, connection: Connection): boolean {
+    const live = this.#live.get(clientId);
+    if (live?.connection !== connection) return false;
+    this.#sessions.delete(live.session);
+    this.#live.delete(clientId);
+    return true;
+  }
+
+  enrolled(clientId: string): Enrolled | undefined {
+    return this.#enrolled.get(clientId);
+  }
+
+  enrolledIn(run: string): readonly Enrolled[] {
+    return [...this.#enrolled.values()].filter((e) => e.run === run);
+  }
+
+  live(clientId: string): Live | undefined {
+    return this.#live.get(clientId);
+  }
+
+  connectedTo(run: string): ReadonlySet<string> {
+    return new Set([...this.#live].filter(([, live]) => live.run === run).map(([id]) => id));
+  }
+
+  authorise(session: string): { readonly clientId: string; readonly runId: string } | undefined {
+    const clientId = this.#sessions.get(session);
+    const live = clientId === undefined ? undefined : this.#live.get(clientId);
+    return clientId === undefined || live === undefined ? undefined : { clientId, runId: live.run };
+  }
+
+  closeAll(reason: string): void {
+    for (const id of [...this.#live.keys()]) this.#drop(id, reason);
+  }
+
+  #drop(clientId: string, reason: string): void {
+    const live = this.#live.get(clientId);
+    if (live === undefined) return;
+    this.disconnect(clientId, live.connection);
+    live.connection.close(reason);
+  }
+
+  async #enrol(hello: Hello, publicKey: Uint8Array): Promise<Enrolled> {
+    const clientId = clientIdOf(publicKey);
+    const known = this.#enrolled.get(clientId);
+    const tokenHash = hello.token === null ? '' : sha256Hex(utf8(hello.token));
+    const invitation = this.#invitations.get(tokenHash);
+    // An enrolled key needs no invitation for its run; with one, it may move on to another run.
+    if (known !== undefined && (invitation === undefined || invitation.run === known.run)) return known;
+    if (invitation === undefined)
+      throw refused('INVITATION_UNKNOWN', 'no such invitation', 'Ask the operator for a join code.');
+    if (invitation.expiresAt < this.#clock.now()) {
+      throw refused(
+        'INVITATION_EXPIRED',
+        `the invitation expired at ${new Date(invitation.expiresAt).toISOString()}`,
+        'Ask the operator for a new join code.',
+      );
+    }
+    if (invitation.usedBy.size >= invitation.uses && !invitation.usedBy.has(clientId)) {
+      throw refused(
+        'INVITATION_USED',
+        `the invitation was used ${invitation.uses} time(s), as often as it may be`,
+        'Ask the operator for a join code of your own.',
+      );
+    }
+    const organisation = invitation.organisation ?? hello.organisation;
+    const seat = [...this.#enrolled.values()].find(
+      (e) => e.run === invitation.run && e.organisation === organisation && e.clientId !== clientId,
+    );
+    if (seat !== undefined) {
+      throw refused(
+        'SEAT_TAKEN',
+        `${organisation} has a seat in this run already, under another key`,
+        'Use the state folder that joined first, or another organisation name.',
+      );
+    }
+    const event = {
+      type: 'enrolled',
+      at: isoTime(this.#clock),
+      run: invitation.run,
+      tokenHash,
+      clientId,
+      publicKey: hex(publicKey),
+      organisation,
+    } as const;
+    await this.#append(event);
+    return this.#enrolled.get(clientId) as Enrolled;
+  }
+
+  async #append(event: ClientsEvent): Promise<void> {
+    await this.#log.append(event);
+    this.#apply(event);
+  }
+
+  #apply(event: ClientsEvent): void {
+    if (event.type === 'invited') {
+      const { run, organisation, uses, expiresAt } = event;
+      this.#invitations.set(event.tokenHash, { run, organisation, uses, expiresAt, usedBy: new Set() });
+      return;
+    }
+    const { run, clientId, publicKey, organisation } = event;
+    this.#invitations.get(event.tokenHash)?.usedBy.add(clientId);
+    this.#enrolled.set(clientId, { run, clientId, publicKey, organisation });
+  }
+}
+
+function refused(code: ProtocolErrorCode, what: string, fix?: string): TacitError<ProtocolErrorCode> {
+  return new TacitError(code, what, fix === undefined ? {} : { fix });
+}

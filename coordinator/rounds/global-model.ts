@@ -1,0 +1,202 @@
+import { type ModelFiles, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
+import { openStageModel, openTokenizer, type StageModel } from '../../shared/protocol/stage-model.ts';
+import type { Layout } from '../../shared/tensor/layout.ts';
+import type { NamedTensor } from '../../shared/tensor/named.ts';
+import { writeSafetensors } from '../../shared/tensor/safetensors.ts';
+import { type EncodedExample, encodeRecords } from '../../shared/text/encode.ts';
+import { parseJsonl, requireRecords } from '../../shared/text/records.ts';
+import type { Tokenizer } from '../../shared/text/tokenizer.ts';
+import { evaluate, logitsOf } from '../../shared/training/evaluate.ts';
+import { createFeatureCache, type FeatureCache } from '../../shared/training/features.ts';
+import type { Metrics } from '../../shared/training/metrics.ts';
+
+interface OpenStage extends StageModel {
+  readonly key: string;
+}
+
+/** The coordinator's own copy of the model: to size updates, to evaluate on held-out text, to publish, to predict. */
+export class GlobalModel {
+  readonly plan: Plan;
+  readonly #files: ModelFiles;
+  readonly #engine: Engine;
+  readonly #rng: Rng;
+  readonly #tokenizer: Tokenizer;
+  readonly #features = new WeakMap<readonly EncodedExample[], { key: string; cache: FeatureCache }>();
+  #stage: OpenStage | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: {
+    readonly plan: Plan;
+    readonly files: ModelFiles;
+    readonly engine: Engine;
+    readonly rng: Rng;
+  }) {
+    this.plan = options.plan;
+    this.#files = options.files;
+    this.#engine = options.engine;
+    this.#rng = options.rng;
+    this.#tokenizer = openTokenizer(options.files);
+  }
+
+  /** Labelled texts of a JSON Lines file, encoded. @throws DATA_* */
+  encode(jsonl: Uint8Array): EncodedExample[] {
+    const { labels, text, label } = this.plan.task;
+    const columns = { text, label, labels };
+    const { records } = requireRecords(parseJsonl(jsonl, columns), columns);
+    return encodeRecords(records, this.#tokenizer, { labels, maxTokens: this.plan.model.maxTokens });
+  }
+
+  /** What each stage's update looks like. */
+  async layouts(): Promise<Layout[]> {
+    const layouts: Layout[] = [];
+    for (const stage of this.plan.stages.keys()) {
+      layouts.push(await this.#withStage(stage, [], async ({ bert }) => bert.trainableLayout));
+    }
+    return layouts;
+  }
+
+  /**
+   * Where a stage starts: a classifier of zeros where none was trained yet, adapters that change nothing, and the frozen
+   * tensors that every participant must have alike as one more overlay.
+   */
+  start(
+    stage: number,
+    carried: readonly Uint8Array[],
+  ): Promise<{ readonly flat: Float32Array; readonly overlay: Uint8Array | undefined }> {
+    return this.#withStage(stage, carried, async ({ bert, directory }) => {
+      const flat = bert.trainable();
+      const classifierKnown = carried.length > 0 || directory.weights.has('classifier.weight');
+      if (!classifierKnown) {
+        for (const e of bert.trainableLayout.entries)
+          if (/(^|\.)classifier\./.test(e.name)) flat.fill(0, e.offset, e.offset + e.length);
+      }
+      const adapters = [...bert.adapterNow()].filter(([name]) => name.includes('.lora_'));
+      return {
+        flat,
+        overlay: adapters.length === 0 ? undefined : writeSafetensors(new Map(adapters), { dtype: 'F32' }),
+      };
+    });
+  }
+
+  evaluate(
+    stage: number,
+    overlays: readonly Uint8Array[],
+    flat: Float32Array,
+    examples: readonly EncodedExample[],
+  ): Promise<Metrics> {
+    return this.#withStage(stage, overlays, async ({ bert, shape, key }) => {
+      bert.setTrainable(flat);
+      const features =
+        this.plan.stages[stage]?.train === 'head' ? this.#featuresOf(examples, key, bert, shape) : undefined;
+      return evaluate(bert, examples, this.plan.task.labels.length, shape, features);
+    });
+  }
+
+  /** What a stage brought, as an overlay on the starting model: every tensor that is not as it was. */
+  brought(stage: number, overlays: readonly Uint8Array[], flat: Float32Array): Promise<Uint8Array> {
+    return this.#withStage(stage, overlays, async ({ bert, directory }) => {
+      bert.setTrainable(flat);
+      const changed = [...bert.weightsNow()].filter(
+        ([name, tensor]) => !name.includes('lora_') && differs(tensor, directory.weights.get(name)),
+      );
+      return writeSafetensors(new Map(changed), { dtype: 'F32' });
+    });
+  }
+
+  /** The Hugging Face directory with an overlay in it. */
+  directory(overlay: ReadonlyMap<string, NamedTensor>): Map<string, Uint8Array> {
+    const { config, weights, tokenizer } = readModelDirectory(this.#files);
+    return writeModelDirectory({
+      config,
+      weights: new Map([...weights, ...overlay]),
+      tokenizer,
+      labelNames: this.plan.task.labels,
+    });
+  }
+
+  /** Probabilities of each label for each text, by the directory as it is. */
+  predict(texts: readonly string[]): Promise<number[][]> {
+    const classes = this.plan.task.labels.length;
+    const examples = texts.map(
+      (text): EncodedExample => ({ ids: this.#tokenizer.encode(text, this.plan.model.maxTokens).ids, label: 0 }),
+    );
+    return this.#withStage(0, [], async ({ bert, shape }) => {
+      const logits = await logitsOf(bert, examples, classes, shape);
+      return texts.map((_, i) => softmax(logits.subarray(i * classes, (i + 1) * classes)));
+    });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#turn;
+    await this.#stage?.bert.dispose();
+    this.#stage = undefined;
+  }
+
+  #featuresOf(
+    examples: readonly EncodedExample[],
+    key: string,
+    bert: StageModel['bert'],
+    shape: StageModel['shape'],
+  ): FeatureCache {
+    const known = this.#features.get(examples);
+    if (known?.key === key) return known.cache;
+    const cache = createFeatureCache(bert, examples, shape);
+    this.#features.set(examples, { key, cache });
+    return cache;
+  }
+
+  /** One model is open at a time, and one caller uses it at a time. */
+  #withStage<T>(stage: number, overlays: readonly Uint8Array[], use: (model: OpenStage) => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(async () => use(await this.#open(stage, overlays)));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #open(stage: number, overlays: readonly Uint8Array[]): Promise<OpenStage> {
+    const key = `${stage} ${overlays.map(overlayId).join(' ')}`;
+    if (this.#stage?.key === key) return this.#stage;
+    await this.#stage?.bert.dispose();
+    this.#stage = undefined;
+    const model = await openStageModel({
+      engine: this.#engine,
+      files: this.#files,
+      overlays,
+      plan: this.plan,
+      stage,
+      rng: this.#rng,
+    });
+    this.#stage = { ...model, key };
+    return this.#stage;
+  }
+}
+
+const ids = new WeakMap<Uint8Array, string>();
+let nextId = 0;
+
+/** Overlays are loaded once and kept, so identity of the array is identity of the content. */
+function overlayId(bytes: Uint8Array): string {
+  let id = ids.get(bytes);
+  if (id === undefined) {
+    id = String(nextId++);
+    ids.set(bytes, id);
+  }
+  return id;
+}
+
+function differs(tensor: NamedTensor, before: NamedTensor | undefined): boolean {
+  return (
+    before === undefined ||
+    tensor.data.length !== before.data.length ||
+    tensor.data.some((x, i) => x !== before.data[i])
+  );
+}
+
+function softmax(logits: Float32Array): number[] {
+  const most = Math.max(...logits);
+  const powers = Array.from(logits, (x) => Math.exp(x - most));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / sum);
+}
