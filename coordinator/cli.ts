@@ -2,9 +2,12 @@ import { command, runCommand } from '../shared/node/command-line.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
+import { coordinatorCommand } from './commands/coordinator.ts';
 import { ledgerCommand } from './commands/ledger.ts';
+import { planCommand } from './commands/plan.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
+import { startCommand } from './commands/start.ts';
 
 /** Everything but `tacit client`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
@@ -12,8 +15,17 @@ export function main(argv: readonly string[]): Promise<number> {
     .version(packageVersion)
     .enablePositionalOptions()
     .helpCommand(false);
-  for (const sub of [runCommands(), budgetCommand(), ledgerCommand(), privacyCommand(), configCommand()])
-    program.addCommand(sub);
+  const commands = [
+    startCommand(),
+    coordinatorCommand(),
+    runCommands(),
+    planCommand(),
+    privacyCommand(),
+    budgetCommand(),
+    ledgerCommand(),
+    configCommand(),
+  ];
+  for (const sub of commands) program.addCommand(sub);
   // `tacit client` is another application; bin/tacit.js hands over to it.
   program.addCommand(command('client', 'take part in a run with your own data', 'tacit client --help'));
   return runCommand(program, argv);

@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import type { ModelFiles } from '../../shared/bert/directory.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
+import { openStageModel } from '../../shared/protocol/stage-model.ts';
+import type { EncodedExample } from '../../shared/text/encode.ts';
+import { centralRounds } from '../../shared/training/central.ts';
+import { createFeatureCache } from '../../shared/training/features.ts';
+import { GlobalModel } from '../rounds/global-model.ts';
+import type { HeldOut, TestScore } from '../service.ts';
+import type { Shard } from './mail-data.ts';
+
+/**
+ * The same stages, clip, sampling and server steps over the same data in this one process, without noise: what privacy cost.
+ * Nothing of it is published or charged; it is possible only because this command made the shards itself.
+ */
+export async function trainWithoutNoise(options: {
+  readonly plan: Plan;
+  readonly files: ModelFiles;
+  readonly engine: Engine;
+  readonly shards: readonly Shard[];
+  readonly heldOut: HeldOut;
+  readonly rng: Rng;
+}): Promise<TestScore> {
+  const { plan, heldOut } = options;
+  const model = new GlobalModel(options);
+  const silos = await Promise.all(
+    options.shards.map(async (s) => model.encode(new Uint8Array(await readFile(s.file)))),
+  );
+  const validation = model.encode(heldOut.validation);
+  const test = model.encode(heldOut.test);
+  let carried: Uint8Array[] = [];
+  let best: { loss: number; score: TestScore } | undefined;
+  for (const stage of plan.stages.keys()) {
+    const { flat, overlay } = await model.start(stage, carried);
+    const overlays = overlay === undefined ? carried : [...carried, overlay];
+    let last = flat;
+    for await (const { round, published } of stageRounds({ ...options, stage, overlays, flat, silos })) {
+      last = published;
+      if (round % plan.evaluation.every !== 0 && round !== plan.stages[stage]?.rounds) continue;
+      const { loss } = await model.evaluate(stage, overlays, published, validation);
+      if (best === undefined || loss < best.loss)
+        best = { loss, score: scoreOf(await model.evaluate(stage, overlays, published, test)) };
+    }
+    carried = [...carried, await model.brought(stage, overlays, last)];
+  }
+  await model.dispose();
+  if (best === undefined) throw new RangeError('a plan has at least one round');
+  return best.score;
+}
+
+async function* stageRounds(options: {
+  readonly plan: Plan;
+  readonly files: ModelFiles;
+  readonly engine: Engine;
+  readonly rng: Rng;
+  readonly stage: number;
+  readonly overlays: readonly Uint8Array[];
+  readonly flat: Float32Array;
+  readonly silos: readonly (readonly EncodedExample[])[];
+}) {
+  const { plan, stage, rng } = options;
+  const { bert, shape } = await openStageModel(options);
+  bert.setTrainable(options.flat);
+  const words = plan.stages[stage] as Plan['stages'][number];
+  const { average, ...server } = words.server;
+  const silos = options.silos.map((examples) => ({
+    examples,
+    ...(words.train === 'head' ? { features: createFeatureCache(bert, examples, shape) } : {}),
+  }));
+  try {
+    yield* centralRounds({ bert, shape, silos, rng, ...words, server, average });
+  } finally {
+    await bert.dispose();
+  }
+}
+
+function scoreOf({ accuracy, f1, loss }: TestScore): TestScore {
+  return { accuracy, f1, loss };
+}
