@@ -13,7 +13,7 @@ export interface TailPair {
 
 /** Longest step distribution and longest window; a wider one is put on a coarser grid, which is still an upper bound. */
 const MOST_STEP_ATOMS = 2 ** 20;
-const MOST_WINDOW_ATOMS = 2 ** 21;
+const MOST_WINDOW_ATOMS = 2 ** 22;
 /** What one side of a window may leave out of the tilted distribution. */
 const LOG_LEFT_OUT = Math.log(1e-10);
 
@@ -68,7 +68,7 @@ export class Composition {
       return place(d, { theta: theta * factor, epsilon }, this.interval, spare);
     }) as [Placed, Placed];
     const size = 2 ** Math.ceil(Math.log2(Math.max(1024, sides[0].window.atoms, sides[1].window.atoms)));
-    if (size > 2 * MOST_WINDOW_ATOMS) {
+    if (size > MOST_WINDOW_ATOMS) {
       throw privacyError('PRIVACY_TOO_LARGE', `the composed loss needs ${size} grid points`, {
         fix: 'Ask for fewer rounds or a larger noise multiplier: the loss of this plan is in the thousands.',
       });

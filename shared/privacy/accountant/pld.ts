@@ -11,7 +11,7 @@ export const DEFAULT_INTERVAL = 1e-4;
 const SHARP_ENOUGH = 3e-8;
 
 /** Widest window, in grid points, before the grid is made coarser. */
-const WIDEST = 2 ** 20;
+const WIDEST = 2 ** 22;
 
 /**
  * Least ε such that the events together are (ε, δ)-differentially private for adding or removing one unit.
