@@ -49,7 +49,6 @@ const builders: Readonly<Record<Kind, (spec: ProgramSpec) => Graph>> = {
 };
 
 class SequenceBert implements Bert {
-  readonly engine: string;
   readonly config: CreateBert['config'];
   readonly featureLength: number;
   readonly #options: CreateBert;
@@ -58,13 +57,17 @@ class SequenceBert implements Bert {
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
 
   constructor(options: CreateBert, store: ParameterStore) {
-    this.engine = options.engine.name;
     this.config = options.config;
     this.featureLength = featureLength(options);
     this.#options = options;
     this.#store = store;
     this.#steps = new Steps(options.engine, [...store.parameters.values()]);
     this.#shapes = new Map([...store.parameters].map(([name, p]) => [name, p.shape]));
+  }
+
+  /** Asked each time: a fallback engine may have switched. */
+  get engine(): string {
+    return this.#options.engine.name;
   }
 
   get trainableLayout(): Layout {

@@ -64,7 +64,7 @@ export async function checkNumbers(engine: Engine): Promise<CheckNumbers> {
   return { losses: [...gradients.losses], norms: [...gradients.norms], tensors: Object.fromEntries(entries) };
 }
 
-/** Median of three steps of 2×128, B4 T32, after one to warm up. */
+/** Median of three steps of 2×128, B4 T32, after one to warm up; of a slow engine that one alone. */
 async function benchmark(engine: Engine): Promise<number> {
   const size = { batch: 4, tokens: 32 };
   const config = newBertConfig({
@@ -90,10 +90,10 @@ async function benchmark(engine: Engine): Promise<number> {
   });
   const batch = fixedBatch(size, config.vocabSize);
   const step = (): Promise<number> => timed(bert, batch);
-  await step();
-  const times = [await step(), await step(), await step()].sort((a, b) => a - b);
+  const first = await step();
+  const times = first > 500 ? [first] : [await step(), await step(), await step()].sort((a, b) => a - b);
   await bert.dispose();
-  return times[1] as number;
+  return times[times.length >> 1] as number;
 }
 
 async function timed(bert: Bert, batch: LabelledBatch): Promise<number> {

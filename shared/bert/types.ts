@@ -61,7 +61,7 @@ export interface ClipOptions {
 export interface Gradients {
   /** B losses of the examples, not weighted. */
   readonly losses: Float32Array;
-  /** L2 norms, one a unit (B where a unit is an example), of the gradients over all trainable parameters; empty when l2Clip is Infinity. */
+  /** L2 norms, without meaning for padding examples, one a unit (B where a unit is an example), of the gradients over all trainable parameters; empty when l2Clip is Infinity. */
   readonly norms: Float32Array;
   /** Σ_b weight_b · min(1, C/norm_b) · gradient_b, in `trainableLayout` order. */
   readonly clippedSum: Float32Array;

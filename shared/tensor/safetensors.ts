@@ -74,18 +74,19 @@ export function readWeights(file: Uint8Array, where: string): Map<string, NamedT
 }
 
 /** Float values, or undefined for a dtype that is not floating point. F32 on a 4-byte boundary is a view, not a copy. */
+// Copies by constructor: a Node Buffer's own `slice` would share memory.
 export function toFloat32({ dtype, bytes }: StoredTensor): Float32Array | undefined {
   switch (dtype) {
     case 'F32': {
-      const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+      const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
       return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
     }
     case 'F16':
-      return widenHalf(new Uint16Array(bytes.slice().buffer));
+      return widenHalf(new Uint16Array(new Uint8Array(bytes).buffer));
     case 'BF16':
-      return widenBfloat(new Uint16Array(bytes.slice().buffer));
+      return widenBfloat(new Uint16Array(new Uint8Array(bytes).buffer));
     case 'F64':
-      return Float32Array.from(new Float64Array(bytes.slice().buffer));
+      return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
     default:
       return undefined;
   }
