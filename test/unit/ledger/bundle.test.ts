@@ -38,7 +38,7 @@ function forge(texts: readonly string[]): Map<string, Uint8Array> {
 }
 
 const texts = (await ledger.entries(0)).map((r) => r.text);
-const edit = (index: number, change: (entry: Record<string, never>) => object): string[] =>
+const edit = (index: number, change: (entry: Record<string, unknown>) => object): string[] =>
   texts.map((t, i) => (i === index ? canonicalJson({ ...JSON.parse(t), ...change(JSON.parse(t)) }) : t));
 const indexOf = (kind: Entry['kind'], nth = 0): number =>
   texts.flatMap((t, i) => (JSON.parse(t).kind === kind ? [i] : []))[nth] as number;
@@ -220,7 +220,7 @@ describe('a log operator with the key who rewrites history', () => {
 });
 
 describe('a correctly signed log whose content is false', () => {
-  const report = async (index: number, change: (entry: Record<string, never>) => object): Promise<VerifyReport> =>
+  const report = async (index: number, change: (entry: Record<string, unknown>) => object): Promise<VerifyReport> =>
     verifyBundle(forge(edit(index, change)), options);
 
   it('a wrong ε: named with both values', async () => {
@@ -256,7 +256,7 @@ describe('a correctly signed log whose content is false', () => {
     [
       'a consent signature',
       'consent',
-      (e: Record<string, never>) => ({ signature: flipped(e.signature as string) }),
+      (e: Record<string, unknown>) => ({ signature: flipped(e.signature as string) }),
       'SIGNATURE_WRONG',
     ],
     ['a consent to another plan', 'consent', () => ({ planHash: 'e'.repeat(64) }), 'PLAN_CHANGED'],
@@ -283,7 +283,7 @@ describe('a correctly signed log whose content is false', () => {
     [
       'a budget opened by one',
       'budget.open',
-      (e: Record<string, never>) => ({ approvals: (e.approvals as object[]).slice(0, 1) }),
+      (e: Record<string, unknown>) => ({ approvals: (e.approvals as object[]).slice(0, 1) }),
       'BUDGET_UNAPPROVED',
     ],
     ['an unknown kind', 'consent', () => ({ kind: 'concent' }), 'LEDGER_ENTRY_INVALID'],
