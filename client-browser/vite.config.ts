@@ -20,8 +20,9 @@ export default defineConfig({
     // TensorFlow.js is one large chunk of the worker; the pages themselves stay small (test/browser/pages.test.ts).
     chunkSizeWarningLimit: 3000,
     rolldownOptions: {
+      checks: { pluginTimings: false },
       input: { index: here('./index.html'), runs: here('./runs.html'), compliance: here('./compliance.html') },
     },
   },
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/worker-[hash].js' } } },
+  worker: { format: 'es', rolldownOptions: { checks: { pluginTimings: false }, output: { entryFileNames: 'assets/worker-[hash].js' } } },
 });

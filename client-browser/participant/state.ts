@@ -1,7 +1,8 @@
+import type { EngineRow } from '../../shared/engine/select.ts';
 import type { ParticipantEvent, SentItem } from '../../shared/participant/events.ts';
 import type { AboutView, GuaranteeView, RoundPhase, RunView } from '../../shared/protocol/views.ts';
 import type { DataReport } from '../../shared/text/report.ts';
-import type { FromWorker, PreviewRow, Problem, TaskView, TriedEngine } from '../worker/messages.ts';
+import type { FromWorker, PreviewRow, Problem, TaskView } from '../worker/messages.ts';
 
 /** One round as this device lived it. */
 export interface MyRound {
@@ -30,7 +31,7 @@ export interface ParticipantState {
   readonly task: TaskView | null;
   readonly items: readonly SentItem[];
   readonly engine: { readonly name: string; readonly reason: string; readonly secondsPerExample: number } | null;
-  readonly engines: readonly TriedEngine[];
+  readonly engines: readonly EngineRow[];
   readonly data: DataState;
   readonly consent: 'none' | 'sending' | 'given';
   readonly receipt: unknown;

@@ -1,7 +1,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
+import type { EngineRow } from '../../shared/engine/select.ts';
 import { dataTable } from '../components/data-table.ts';
 import { formatBytes, formatCount, formatDuration, plural } from '../lib/format.ts';
-import type { TriedEngine } from '../worker/messages.ts';
 import type { ParticipantState } from './state.ts';
 
 /** 2. What is trained, how long it takes here, and what this device computes with. */
@@ -32,17 +32,18 @@ function timeWords(state: ParticipantState): string {
   return `${formatDuration(engine.secondsPerExample * kept * readings)} of computing for your ${plural(kept, 'text')}, besides waiting for the others`;
 }
 
-const STATES: Readonly<Record<TriedEngine['state'], string>> = {
+const STATES: Readonly<Record<EngineRow['state'], string>> = {
   used: 'used',
   slower: 'right, but slower',
   refused: 'refused',
   missing: 'not here',
+  untried: 'not tried',
 };
 
-function enginesTable(tried: readonly TriedEngine[]): TemplateResult {
+function enginesTable(tried: readonly EngineRow[]): TemplateResult {
   return html`<details>
     <summary>What was tried on this device</summary>
-    ${dataTable<TriedEngine>({
+    ${dataTable<EngineRow>({
       caption: 'Engines tried',
       captionHidden: true,
       rows: tried,
@@ -51,7 +52,7 @@ function enginesTable(tried: readonly TriedEngine[]): TemplateResult {
         { label: 'Engine', cell: (e) => e.name },
         { label: 'Result', cell: (e) => STATES[e.state] },
         { label: 'Why', cell: (e) => e.reason },
-        { label: 'Benchmark', align: 'end', cell: (e) => (e.milliseconds === null ? '–' : `${e.milliseconds.toFixed(0)} ms`) },
+        { label: 'Benchmark', align: 'end', cell: (e) => (e.milliseconds === undefined || Number.isNaN(e.milliseconds) ? '–' : `${e.milliseconds.toFixed(0)} ms`) },
       ],
     })}
   </details>`;

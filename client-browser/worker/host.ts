@@ -12,16 +12,10 @@ import { clientIdOf, type Welcome } from '../../shared/protocol/messages.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
+import type { ChosenEngine } from './engines.ts';
 import type { Identity } from './identity.ts';
-import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker, TriedEngine } from './messages.ts';
+import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker } from './messages.ts';
 import { columnsFound, readFiles } from './read-files.ts';
-
-/** What this browser computes with, and what else was tried. */
-export interface ChosenEngine {
-  readonly engine: Engine;
-  readonly reason: string;
-  readonly secondsPerExample: number;
-}
 
 /** Everything outside the worker's own decisions. */
 export interface HostPorts {
@@ -30,8 +24,8 @@ export interface HostPorts {
   runParticipant(options: ParticipantOptions): AsyncIterable<ParticipantEvent>;
   /** Trains on these records with this engine. */
   trainerOf(records: readonly TextRecord[], engine: Engine): TrainerFactory;
-  /** Tells of every candidate as it is tried. @throws ENGINE_NONE */
-  chooseEngine(tell: (tried: readonly TriedEngine[]) => void): Promise<ChosenEngine>;
+  /** The engine to train with; `onSwitch` when it failed and another one went on. @throws ENGINE_NONE */
+  chooseEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine>;
   openStore(): Promise<Store>;
   openIdentity(): Promise<Identity>;
   openTransport(url: string): ParticipantTransport;
@@ -126,9 +120,7 @@ export class WorkerHost {
     const { post, rng, clock } = this.#ports;
     const identity = await this.#ports.openIdentity();
     post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
-    this.#engine ??= await this.#ports.chooseEngine((tried) => post({ kind: 'engines', tried }));
-    const { engine, reason, secondsPerExample } = this.#engine;
-    post({ kind: 'session', event: { kind: 'engine', name: engine.name, reason, secondsPerExample } });
+    const engine = await this.#chooseEngine();
     const records = (): readonly TextRecord[] => this.#records ?? [];
     const policy = (): Policy | undefined => (this.#plan === null ? undefined : askablePolicy(this.#plan));
     const events = this.#ports.runParticipant({
@@ -151,6 +143,17 @@ export class WorkerHost {
       signal,
     });
     for await (const event of events) post({ kind: 'session', event });
+  }
+
+  async #chooseEngine(): Promise<Engine> {
+    const { post } = this.#ports;
+    const told = (name: string, reason: string, secondsPerExample: number): void =>
+      post({ kind: 'session', event: { kind: 'engine', name, reason, secondsPerExample } });
+    this.#engine ??= await this.#ports.chooseEngine((name, reason) => told(name, reason, this.#engine?.secondsPerExample ?? 0));
+    const { engine, report, secondsPerExample } = this.#engine;
+    post({ kind: 'engines', tried: report });
+    told(engine.name, report.find((row) => row.state === 'used')?.reason ?? '', secondsPerExample);
+    return engine;
   }
 
   /** The same wire; a welcome to a run that was consented to before waits here for the data, which was not kept. */

@@ -1,10 +1,10 @@
 import '../lib/zod-jitless.ts';
-import { TacitError } from '../../shared/core/errors.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { localTrainer } from '../../shared/participant/local-trainer.ts';
 import { runParticipant } from '../../shared/participant/session.ts';
 import { openTransport } from '../../shared/participant/transport.ts';
 import { DATABASES, deleteDatabase } from './database.ts';
+import { chooseBrowserEngine } from './engines.ts';
 import { WorkerHost } from './host.ts';
 import { openIdentity } from './identity.ts';
 import { openIndexedDbStore } from './indexeddb-store.ts';
@@ -15,9 +15,7 @@ const host = new WorkerHost({
   post: (message) => (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message),
   runParticipant,
   trainerOf: (records, engine) => localTrainer({ engine, records, rng: systemRng }),
-  chooseEngine: async () => {
-    throw new TacitError('ENGINE_NONE', 'pending');
-  },
+  chooseEngine: chooseBrowserEngine,
   openStore: () => openIndexedDbStore(),
   openIdentity: () => openIdentity(systemRng),
   openTransport,

@@ -1,3 +1,4 @@
+import type { EngineRow } from '../../shared/engine/select.ts';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 
@@ -39,7 +40,7 @@ export type FromWorker =
   | { readonly kind: 'identity'; readonly clientId: string; readonly sealed: boolean }
   /** The session waits for data: the plan's task, and the rules that the person may tighten. */
   | { readonly kind: 'task'; readonly task: TaskView }
-  | { readonly kind: 'engines'; readonly tried: readonly TriedEngine[] }
+  | { readonly kind: 'engines'; readonly tried: readonly EngineRow[] }
   | { readonly kind: 'reading'; readonly files: number }
   | { readonly kind: 'data'; readonly report: DataReport; readonly preview: readonly PreviewRow[]; readonly files: readonly string[] }
   | { readonly kind: 'dataProblem'; readonly problem: Problem; readonly columnsFound: readonly string[] }
@@ -55,13 +56,6 @@ export interface TaskView {
   readonly labels: readonly string[];
   /** Training goes on as soon as the same data is chosen again. */
   readonly consentedBefore: boolean;
-}
-
-export interface TriedEngine {
-  readonly name: string;
-  readonly state: 'used' | 'refused' | 'slower' | 'missing';
-  readonly reason: string;
-  readonly milliseconds: number | null;
 }
 
 export interface PreviewRow {

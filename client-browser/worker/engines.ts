@@ -1,0 +1,87 @@
+import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
+import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
+import { selfCheck } from '../../shared/bert/self-check.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { createFallbackEngine } from '../../shared/engine/fallback.ts';
+import { type EngineCandidate, type Proof, type Selection, selectEngine } from '../../shared/engine/select.ts';
+import { createTfjsEngine } from '../../shared/engine/tfjs/engine.ts';
+import type { Tf } from '../../shared/engine/tfjs/kernels.ts';
+
+/** GPUs round differently from processors, and WebGL may keep fewer bits; wrong kernels are wrong by far more. */
+const GPU_TOLERANCE = 2e-3;
+/** Examples in one step of the benchmark (shared/bert/self-check.ts). */
+const BENCHMARK_EXAMPLES = 4;
+
+/** Everything that a browser may compute with. TensorFlow.js is loaded when the first one is opened. */
+export function browserEngineCandidates(): readonly EngineCandidate[] {
+  return [
+    { name: 'tfjs webgpu', open: webgpuEngine },
+    { name: 'tfjs webgl', open: webglEngine },
+    { name: 'tfjs wasm', open: wasmEngine },
+    { name: 'tfjs cpu', open: async () => createTfjsEngine(await tensorflow(), 'cpu') },
+  ];
+}
+
+/** A proven engine, the others to go on with should it fail, and what was found out about each. */
+export interface ChosenEngine extends Selection {
+  readonly secondsPerExample: number;
+}
+
+/**
+ * Tries every candidate, because a browser's "GPU" may be drawn by the processor and slower than it; takes the fastest
+ * one whose gradients are right. A lost GPU context moves training to the next one in the middle of a round.
+ * @throws ENGINE_NONE
+ */
+export async function chooseBrowserEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine> {
+  const candidates = browserEngineCandidates();
+  const { engine, report } = await selectEngine(candidates, prove, { exhaustive: true });
+  const right = report.filter((row) => row.state === 'slower').sort((a, b) => (a.milliseconds ?? 0) - (b.milliseconds ?? 0));
+  const others = right.flatMap((row) => candidates.filter((c) => c.name === row.name));
+  const used = report.find((row) => row.state === 'used');
+  return {
+    engine: createFallbackEngine(engine, others, (_from, to, reason) => onSwitch(to, reason)),
+    report,
+    secondsPerExample: (used?.milliseconds ?? 0) / 1000 / BENCHMARK_EXAMPLES,
+  };
+}
+
+function prove(engine: Engine): Promise<Proof> {
+  return selfCheck(engine, /webgl|webgpu/.test(engine.name) ? GPU_TOLERANCE : undefined);
+}
+
+async function tensorflow(): Promise<Tf> {
+  return import('@tensorflow/tfjs');
+}
+
+async function webgpuEngine(): Promise<Engine> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  if (gpu === undefined) throw new Error('this browser, or this address, has no WebGPU');
+  if ((await gpu.requestAdapter()) === null) throw new Error('WebGPU finds no graphics processor');
+  const tf = await tensorflow();
+  await import('@tensorflow/tfjs-backend-webgpu');
+  return createTfjsEngine(tf, 'webgpu');
+}
+
+async function webglEngine(): Promise<Engine> {
+  if (new OffscreenCanvas(1, 1).getContext('webgl2') === null) throw new Error('this browser has no WebGL 2');
+  const tf = await tensorflow();
+  // Textures of freed tensors are given back instead of kept: 0.4 GB instead of 2.3 GB on MiniLM.
+  tf.env().set('WEBGL_DELETE_TEXTURE_THRESHOLD', 0);
+  return createTfjsEngine(tf, 'webgl');
+}
+
+/**
+ * One thread. The threaded build starts workers from blob: addresses, which the page's policy forbids, and it breaks when
+ * it is minified; so it is switched off and not shipped.
+ */
+async function wasmEngine(): Promise<Engine> {
+  const tf = await tensorflow();
+  const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
+  tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+  const absolute = (url: string): string => new URL(url, import.meta.url).href;
+  setWasmPaths({
+    'tfjs-backend-wasm.wasm': absolute(plainWasm),
+    'tfjs-backend-wasm-simd.wasm': absolute(simdWasm),
+  });
+  return createTfjsEngine(tf, 'wasm');
+}
