@@ -9,7 +9,7 @@ import { type Durable, markDurable } from './durable.ts';
 import { type Entry, type EntryInput, type EntryKind, encodeEntry } from './entries.ts';
 import type { LedgerErrorCode } from './errors.ts';
 import { ALGORITHM, formatVkey, parseVkey, sameKey, type VerifierKey, verifierKey } from './keys.ts';
-import { formatNote, parseSignatureLine, signLine, verifySignatureOf } from './note.ts';
+import { formatNote, parseNote, parseSignatureLine, signLine, verifySignatureOf } from './note.ts';
 import { corrupt, LedgerReader, witnessId } from './reader.ts';
 import { verifyStatement } from './statement.ts';
 
@@ -189,17 +189,8 @@ export class Ledger extends LedgerReader {
   /** The last checkpoint must be by this key, or by one that handed over to it. */
   async #checkKey(): Promise<void> {
     const note = await super.checkpoint();
-    const trusted = [this.key];
-    for (const { entry } of await this.entries(0)) {
-      if (entry.kind !== 'key.rotate' || entry.change.role !== 'log') continue;
-      const { change, signature } = entry;
-      if (
-        change.newPublicKey !== base64(this.key.publicKey) ||
-        !verifyStatement('key.rotate', change, change.oldPublicKey, signature)
-      )
-        continue;
-      trusted.push(verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(change.oldPublicKey)));
-    }
+    const mine = parseNote(note).signatures.some((s) => sameKey(s, this.key));
+    const trusted = mine ? [this.key] : await this.#predecessors();
     try {
       openCheckpoint(note, { log: trusted });
     } catch (cause) {
@@ -213,6 +204,17 @@ export class Ledger extends LedgerReader {
         },
       );
     }
+  }
+
+  /** Keys that vouched for this one in a key.rotate entry. */
+  async #predecessors(): Promise<VerifierKey[]> {
+    const mine = base64(this.key.publicKey);
+    return (await this.entries(0)).flatMap(({ entry }) => {
+      if (entry.kind !== 'key.rotate' || entry.change.role !== 'log' || entry.change.newPublicKey !== mine) return [];
+      const { change, signature } = entry;
+      if (!verifyStatement('key.rotate', change, change.oldPublicKey, signature)) return [];
+      return [verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(change.oldPublicKey))];
+    });
   }
 
   async #repairTail(): Promise<LedgerRepair | undefined> {
