@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { systemRng } from '../shared/core/rng.ts';
 import { signerFromSeed } from '../shared/core/signing.ts';
-import { chooseNodeEngine } from '../shared/node/choose-engine.ts';
 import type { Terminal } from '../shared/node/command-line.ts';
+import { selectNodeEngine } from '../shared/node/engines.ts';
 import { openKeystore } from '../shared/node/keystore.ts';
 import { openSqliteStore } from '../shared/node/store/sqlite.ts';
 import type { ParticipantEvent } from '../shared/participant/events.ts';
@@ -43,8 +43,14 @@ export async function* takePart(
       'identity   protected by file permissions only; set TACIT_KEY_PASSPHRASE before the first start to encrypt it',
     );
   }
-  const { engine, reason, secondsPerExample } = await chooseNodeEngine();
-  yield { kind: 'engine', name: engine.name, reason, secondsPerExample };
+  const { engine, report } = await selectNodeEngine();
+  const used = report.find((row) => row.state === 'used');
+  yield {
+    kind: 'engine',
+    name: engine.name,
+    reason: used?.reason ?? '',
+    secondsPerExample: (used?.milliseconds ?? 0) / 1000,
+  };
   const data = new LocalData(settings.data, terminal);
   const store = await openSqliteStore(join(settings.state, 'store'));
   try {

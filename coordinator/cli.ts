@@ -3,6 +3,7 @@ import { packageVersion } from '../shared/node/package-root.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger.ts';
 import { planCommand } from './commands/plan.ts';
 import { privacyCommand } from './commands/privacy.ts';
@@ -23,6 +24,7 @@ export function main(argv: readonly string[]): Promise<number> {
     privacyCommand(),
     budgetCommand(),
     ledgerCommand(),
+    doctorCommand(),
     configCommand(),
   ];
   for (const sub of commands) program.addCommand(sub);

@@ -5,8 +5,8 @@ import type { Logger } from 'pino';
 import { TacitError } from '../shared/core/errors.ts';
 import { systemRng } from '../shared/core/rng.ts';
 import { openLedger } from '../shared/ledger/log.ts';
-import { chooseNodeEngine } from '../shared/node/choose-engine.ts';
 import { parseYaml } from '../shared/node/documents.ts';
+import { selectNodeEngine } from '../shared/node/engines.ts';
 import { packageRoot, packageVersion } from '../shared/node/package-root.ts';
 import { parsePlan } from '../shared/protocol/plan.ts';
 import type { CoordinatorConfig } from './config.ts';
@@ -56,7 +56,7 @@ export async function startCoordinator(
       clock: Date,
     });
     await writeVkey(config.dataDir, ledger.vkey);
-    const { engine } = await chooseNodeEngine();
+    const { engine } = await selectNodeEngine();
     const service = await startCoordinatorService({
       store,
       ledger,

@@ -1,5 +1,5 @@
 import { systemRng } from '../shared/core/rng.ts';
-import { chooseNodeEngine } from '../shared/node/choose-engine.ts';
+import { onnxCpuEngine } from '../shared/node/engines.ts';
 import { commitTerms } from '../shared/protocol/commitment.ts';
 import type { Plan } from '../shared/protocol/plan.ts';
 import type { Terms } from '../shared/protocol/terms.ts';
@@ -8,8 +8,12 @@ import { GlobalModel } from './rounds/global-model.ts';
 
 /** What a plan would commit to, with its model opened only to see how many numbers each stage sends. @throws FILE_*, PRIVACY_* */
 export async function termsOf(plan: Plan): Promise<Terms> {
-  const { engine } = await chooseNodeEngine();
-  const model = new GlobalModel({ plan, files: await readModelFiles(plan.model.from), engine, rng: systemRng });
+  const model = new GlobalModel({
+    plan,
+    files: await readModelFiles(plan.model.from),
+    engine: onnxCpuEngine(),
+    rng: systemRng,
+  });
   try {
     return commitTerms(plan, [], await model.layouts());
   } finally {

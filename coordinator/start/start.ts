@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { TacitError } from '../../shared/core/errors.ts';
 import { systemRng } from '../../shared/core/rng.ts';
-import { chooseNodeEngine } from '../../shared/node/choose-engine.ts';
 import type { Terminal } from '../../shared/node/command-line.ts';
+import { selectNodeEngine } from '../../shared/node/engines.ts';
 import { formatSeconds } from '../../shared/node/format.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
@@ -206,7 +206,7 @@ async function outcomeOf(service: CoordinatorService, run: RunView, scene: Scene
 
 async function compare(data: MailData, { plan, terminal }: Scene): Promise<TestScore> {
   const started = performance.now();
-  const { engine } = await chooseNodeEngine();
+  const { engine } = await selectNodeEngine();
   const files = await readModelFiles(plan.model.from);
   const score = await trainWithoutNoise({
     plan,
