@@ -1,17 +1,9 @@
 /** Times of the accountant's queries. Each row is one JSON line; run alone on an idle core. */
 import { performance } from 'node:perf_hooks';
-import { calibrateNoise, epsilonOf, type PrivacyEvent } from '../shared/privacy/accountant/index.ts';
-
-interface BenchRow {
-  readonly bench: 'accountant';
-  readonly row: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly baseline: number | null;
-  readonly ratio: number | null;
-  readonly target: number;
-  readonly holds: boolean;
-}
+import process from 'node:process';
+import { calibrateNoise, epsilonOf } from '../shared/privacy/accountant/index.ts';
+import type { PrivacyEvent } from '../shared/privacy/events.ts';
+import type { BenchRow } from './row.ts';
 
 /** Milliseconds of the fastest of three calls, after one that warms the compiler. */
 function milliseconds(action: () => unknown): number {
@@ -72,4 +64,6 @@ export function accountantRows(): BenchRow[] {
   ];
 }
 
-for (const line of accountantRows()) console.log(JSON.stringify(line));
+if (import.meta.url === `file://${process.argv[1]}`) {
+  for (const line of accountantRows()) console.log(JSON.stringify(line));
+}
