@@ -87,8 +87,9 @@ function wordsOf(bytes: Uint8Array): Uint32Array {
 /** target[at + i] += sign · words[i] mod 2^32. */
 function addWords(target: Uint32Array, at: number, words: Uint32Array, sign: 1 | -1): void {
   const n = words.length;
-  if (sign === 1) for (let i = 0; i < n; i++) target[at + i] = (target[at + i] as number) + (words[i] as number);
-  else for (let i = 0; i < n; i++) target[at + i] = (target[at + i] as number) - (words[i] as number);
+  const part = target.subarray(at, at + n);
+  if (sign === 1) for (let i = 0; i < n; i++) part[i] = (part[i] as number) + (words[i] as number);
+  else for (let i = 0; i < n; i++) part[i] = (part[i] as number) - (words[i] as number);
 }
 
 /** Adds every stream to `values` mod 2^32, piece by piece; the next piece is made while the last one is added. */

@@ -328,36 +328,31 @@ function needed(state: ServerState, phase: Phase): number {
   return phase === 'consistent' || phase === 'unmask' ? threshold : Math.max(threshold, minimumCohort);
 }
 
+/** Goes on with those who answered, if they are enough; those who did not lose their seat. */
 function closePhase(state: ServerState, before: readonly ServerEffect[]): ServerStep {
   const phase = state.phase as Phase;
   const present = takenUp(state, phase);
-  const late = phase === 'unmask' ? [] : waitedFor(state, phase);
-  const ejected = new Map<string, SecaggErrorCode>([
-    ...state.ejected,
-    ...late.map((id) => [id, 'SECAGG_DEADLINE'] as const),
-  ]);
-  const closed = { ...state, ejected };
-  const reason = `nothing came from it in phase ${phase}`;
-  const effects = [
-    ...before,
-    ...late.map((clientId): ServerEffect => ({ kind: 'eject', clientId, code: 'SECAGG_DEADLINE', reason })),
-  ];
-  if (present.length < needed(state, phase)) {
-    return abort(
-      closed,
-      effects,
-      'SECAGG_COHORT_TOO_SMALL',
-      `${present.length} clients in phase ${phase} where ${needed(state, phase)} are needed`,
-      [],
-    );
+  const least = needed(state, phase);
+  if (present.length < least) {
+    const reason = `${present.length} clients in phase ${phase} where ${least} are needed`;
+    return abort(state, before, 'SECAGG_COHORT_TOO_SMALL', reason, []);
   }
-  if (phase === 'unmask') return finish(closed, effects);
+  if (phase === 'unmask') return finish(state, before);
+  const late = waitedFor(state, phase);
   const next = {
-    ...closed,
+    ...state,
+    ejected: new Map<string, SecaggErrorCode>([
+      ...state.ejected,
+      ...late.map((id) => [id, 'SECAGG_DEADLINE'] as const),
+    ]),
     phase: PHASES[PHASES.indexOf(phase) + 1] as Phase,
-    group: nextGroup(closed, phase, present),
+    group: nextGroup(state, phase, present),
   };
-  return settle({ state: next, effects: [...effects, ...phaseEffects(next)] });
+  const reason = `nothing came from it in phase ${phase}`;
+  const ejections = late.map(
+    (clientId): ServerEffect => ({ kind: 'eject', clientId, code: 'SECAGG_DEADLINE', reason }),
+  );
+  return settle({ state: next, effects: [...before, ...ejections, ...phaseEffects(next)] });
 }
 
 function nextGroup(state: ServerState, phase: Phase, present: readonly string[]): Group | undefined {

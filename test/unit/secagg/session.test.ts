@@ -12,15 +12,8 @@ import {
 
 /** Six clients in one process verify the same signatures six times; here each is verified once. */
 vi.mock('../../../shared/core/signing.ts', async (original) => {
-  const real = await original<typeof import('../../../shared/core/signing.ts')>();
-  const known = new Map<string, boolean>();
-  const verifySignature: typeof real.verifySignature = (...parts) => {
-    const key = parts.map((part) => Buffer.from(part).toString('base64')).join();
-    const verdict = known.get(key) ?? real.verifySignature(...parts);
-    known.set(key, verdict);
-    return verdict;
-  };
-  return { ...real, verifySignature };
+  const { memoSigning } = await import('../../support/memo-signing.ts');
+  return memoSigning(await original());
 });
 
 describe('a session in which everybody stays', () => {
