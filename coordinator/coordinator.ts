@@ -11,7 +11,7 @@ import type { Engine } from '../shared/engine/engine.ts';
 import { BudgetBook } from '../shared/ledger/budget-book.ts';
 import { decimal } from '../shared/ledger/decimal.ts';
 import { rosterHash } from '../shared/ledger/entries.ts';
-import { type Ledger, openLedger } from '../shared/ledger/log.ts';
+import type { Ledger } from '../shared/ledger/log.ts';
 import { verifyStatement } from '../shared/ledger/statement.ts';
 import { checkTerms, commitTerms } from '../shared/protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../shared/protocol/errors.ts';
@@ -58,11 +58,10 @@ export interface CoordinatorOptions {
   readonly log: Logger;
   readonly name: string;
   readonly version: string;
-  /** Origin of the ledger: a URL without scheme, for the life of the store. */
-  readonly origin: string;
+  /** Signed by `signer`'s key. */
+  readonly ledger: Ledger;
   /** Where participants reach this coordinator. */
-  readonly publicUrl: () => string;
-  readonly ledgerStream: string;
+  readonly publicUrl: string;
   /** Files of a model directory that a plan names. */
   readonly readModel: (from: string) => Promise<ModelFiles>;
   /** A plan from its text. @throws PLAN_INVALID, PLAN_CLAIM_FALSE */
@@ -77,12 +76,11 @@ interface Run {
 }
 
 /** Opens the coordinator on its store and goes on with every run that had not ended. */
-export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { store, signer, clock } = options;
-  const ledger = await openLedger({ store, stream: options.ledgerStream, origin: options.origin, signer, clock });
-  const participants = await Participants.open(store, clock, options.rng);
-  const models = await ModelLibrary.open(store, clock, options.engine, options.rng);
-  const coordinator = new Coordinator(options, ledger, participants, models);
+export async function startCoordinatorService(options: CoordinatorOptions): Promise<Coordinator> {
+  const { store, clock, engine, rng } = options;
+  const participants = await Participants.open(store, clock, rng);
+  const models = await ModelLibrary.open(store, clock, engine, rng);
+  const coordinator = new Coordinator(options, participants, models);
   await coordinator.resume();
   return coordinator;
 }
@@ -99,11 +97,11 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
   readonly #listeners = new Set<(event: CoordinatorEvent) => void>();
   #budgets: readonly BudgetView[] = [];
 
-  constructor(options: CoordinatorOptions, ledger: Ledger, participants: Participants, models: ModelLibrary) {
+  constructor(options: CoordinatorOptions, participants: Participants, models: ModelLibrary) {
     this.store = options.store;
-    this.ledger = ledger;
+    this.ledger = options.ledger;
     this.#o = options;
-    this.#budgetBook = new BudgetBook(ledger);
+    this.#budgetBook = new BudgetBook(options.ledger);
     this.#participants = participants;
     this.#models = models;
   }
@@ -219,7 +217,7 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
     this.#known(runId);
     const token = await this.#participants.invite(runId, request);
     return {
-      code: formatJoinCode({ url: this.#o.publicUrl(), token, fingerprint: fingerprintOf(this.#o.signer.publicKey) }),
+      code: formatJoinCode({ url: this.#o.publicUrl, token, fingerprint: fingerprintOf(this.#o.signer.publicKey) }),
     };
   }
 
@@ -417,12 +415,16 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
   }
 
   #ports(runId: string, open: Set<string>): RunPorts {
-    const { store, ledger, clock, rng, signer, log } = { ...this.#o, ledger: this.ledger };
+    const { store, ledger, clock, rng, signer, log } = this.#o;
     const driver = (): RunDriver => this.#known(runId).driver;
     return {
       store,
       ledger,
-      budgets: this.#budgetBook,
+      charge: async (entry, opId) => {
+        const receipt = await this.#budgetBook.append(entry, opId);
+        await this.#refreshBudgets();
+        return receipt;
+      },
       clock,
       rng,
       signer,
@@ -432,7 +434,6 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       send: (clientId, name, payload) => this.#participants.live(clientId)?.connection.send(name, payload),
       announceRoster: () => this.#announceRoster(driver()),
       announceRound: async ({ index, ...ended }) => {
-        await this.#refreshBudgets();
         for (const clientId of this.#participants.connectedTo(runId)) {
           const live = this.#participants.live(clientId);
           if (live !== undefined)
@@ -441,7 +442,6 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       },
       announceEnd: async () => {
         await this.ledger.checkpoint();
-        await this.#refreshBudgets();
         if (driver().record.ended?.model) await this.#models.add(driver());
         const view = this.#view(driver());
         for (const clientId of this.#participants.connectedTo(runId))
@@ -457,7 +457,7 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
   }
 
   /** The whole membership as an entry, when it is not the last one already; then to everyone connected. */
-  async #announceRoster(driver: RunDriver): Promise<void> {
+  async #announceRoster(driver: RunDriver): Promise<string> {
     const members = rosterMembers(driver.record);
     const hash = rosterHash(members);
     if ((await this.#lastRoster())?.rosterHash !== hash) {
@@ -468,6 +468,7 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       );
     }
     for (const clientId of this.#participants.connectedTo(driver.record.id)) await this.#sendRoster(clientId, driver);
+    return hash;
   }
 
   async #sendRoster(clientId: string, driver: RunDriver): Promise<void> {

@@ -10,19 +10,18 @@ import { selectNodeEngine } from '../shared/node/engines.ts';
 import { packageRoot, packageVersion } from '../shared/node/package-root.ts';
 import { parsePlan } from '../shared/protocol/plan.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { startCoordinatorService } from './coordinator.ts';
+import { type Coordinator, startCoordinatorService } from './coordinator.ts';
 import { createHttpApp } from './http/app.ts';
 import { openIdentity } from './identity.ts';
 import { readModelFiles } from './model-files.ts';
 import { LEDGER_STREAM, openConfiguredStore } from './open-store.ts';
 import { attachGateway } from './realtime/gateway.ts';
-import type { CoordinatorService } from './service.ts';
 import { writeVkey } from './vkey.ts';
 
 export type ListenErrorCode = 'PORT_TAKEN' | 'ADDRESS_UNUSABLE';
 
 export interface RunningCoordinator {
-  readonly service: CoordinatorService;
+  readonly service: Coordinator;
   /** Where people reach it. */
   readonly url: string;
   /** What it listens on, e.g. `http://127.0.0.1:7400`. */

@@ -22,7 +22,12 @@ import { type PlanStage, trainInWords } from '../../shared/protocol/plan.ts';
 import type { Terms } from '../../shared/protocol/terms.ts';
 import type { RoundView } from '../../shared/protocol/views.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
-import { type RosterEntry, rosterHash, type SecaggConfig, survivorsHash } from '../../shared/secagg/messages.ts';
+import {
+  rosterHash as pinnedRosterHash,
+  type RosterEntry,
+  type SecaggConfig,
+  survivorsHash,
+} from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import type { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
@@ -46,7 +51,8 @@ import {
 export interface RunPorts {
   readonly store: Store;
   readonly ledger: Ledger;
-  readonly budgets: BudgetBook;
+  /** Appends an entry that spends or settles budget; the budgets shown are those after it. */
+  readonly charge: BudgetBook['append'];
   readonly clock: Clock;
   readonly rng: Rng;
   readonly signer: Signer;
@@ -62,8 +68,8 @@ export interface RunPorts {
     readonly reason: string | null;
     readonly index: number;
   }): Promise<void>;
-  /** Makes the roster of everyone who consented an entry when it is news, and sends it to those who have not seen it. */
-  announceRoster(): Promise<void>;
+  /** Makes the roster of everyone who consented an entry when it is news, and sends it to those who have not seen it. Its hash. */
+  announceRoster(): Promise<string>;
   announceEnd(): Promise<void>;
   /** Participants of this run may download this blob from now on. */
   allowDownload(sha256: string): void;
@@ -226,9 +232,9 @@ export class RunDriver {
     const round = this.#record.roundsCounted + 1;
     const attempt = this.#record.rounds.filter((r) => r.round === round).length + 1;
     const roster = [...this.#record.consented.values()];
-    await this.#p.announceRoster();
+    const rosterHash = await this.#p.announceRoster();
     const config = await this.#config(stage, round, attempt, cohort);
-    await this.append({ type: 'roundStarted', at: isoTime(this.#p.clock), round, stage, attempt, cohort });
+    await this.append({ type: 'roundStarted', at: isoTime(this.#p.clock), round, stage, attempt, cohort, rosterHash });
     return RoundSession.open(this.#roundPorts(), config, rosterEntries(roster));
   }
 
@@ -286,7 +292,7 @@ export class RunDriver {
       round,
       attempt,
       stage,
-      rosterHash: rosterHash(rosterEntries([...this.#record.consented.values()])),
+      rosterHash: pinnedRosterHash(rosterEntries([...this.#record.consented.values()])),
       cohort: [...cohort],
       weightsSha256,
       layoutSha256: stageTerms.layoutSha256,
@@ -330,7 +336,7 @@ export class RunDriver {
     const mechanism = stageMechanism(terms, stage);
     checkCohort(outcome.survivors.length, mechanism);
     const merged = await this.#merge(stage, outcome);
-    const receipt = await this.#p.budgets.append(
+    const receipt = await this.#p.charge(
       {
         kind: 'round.release',
         run: id,
@@ -341,7 +347,7 @@ export class RunDriver {
         sid: outcome.sid,
         survivors: outcome.survivors.length,
         survivorsHash: survivorsHash(outcome.sid, outcome.survivors),
-        rosterHash: config.rosterHash,
+        rosterHash: (this.#record.open as NonNullable<RunRecord['open']>).rosterHash,
         aggregateHash: sha256Hex(new Uint8Array(outcome.sum.buffer)),
         previousModelHash: (this.#record.model as ModelPointer).iterate,
         modelHash: merged.hash,
@@ -413,7 +419,7 @@ export class RunDriver {
     const { id, reservation } = this.#record;
     const { round, attempt } = session.config;
     const reason = `${outcome.code}: ${outcome.reason}`;
-    const receipt = await this.#p.budgets.append(
+    const receipt = await this.#p.charge(
       {
         kind: 'round.abort',
         run: id,
@@ -473,18 +479,21 @@ export class RunDriver {
     const { id, reservation, terms, rounds } = this.#record;
     const released = rounds.filter((r) => r.phase === 'done').length;
     const revealed = this.#record.roundsCounted > 0 || this.#record.open !== undefined;
-    await this.#p.budgets.close({
-      kind: 'plan.close',
-      run: id,
-      reservation,
-      outcome,
-      reason,
-      revealed,
-      epsilon: revealed ? decimal(terms.plan.privacy.epsilon) : '0',
-      delta: revealed ? decimal(terms.plan.privacy.delta) : '0',
-      roundsReleased: released,
-      modelHash: overlay ?? null,
-    });
+    await this.#p.charge(
+      {
+        kind: 'plan.close',
+        run: id,
+        reservation,
+        outcome,
+        reason,
+        revealed,
+        epsilon: revealed ? decimal(terms.plan.privacy.epsilon) : '0',
+        delta: revealed ? decimal(terms.plan.privacy.delta) : '0',
+        roundsReleased: released,
+        modelHash: overlay ?? null,
+      },
+      `plan.close/${id}`,
+    );
     const at = isoTime(this.#p.clock);
     if (outcome === 'finished') await this.append({ type: 'finished', at, model: overlay as string });
     else await this.append({ type: outcome, at, reason: reason ?? outcome });

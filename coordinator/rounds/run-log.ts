@@ -58,6 +58,8 @@ export type RunEvent =
       readonly stage: number;
       readonly attempt: number;
       readonly cohort: readonly string[];
+      /** Hash of the ledger's roster entry that the session rests on. */
+      readonly rosterHash: string;
     }
   | { readonly type: 'roundAborted'; readonly at: string; readonly summary: RoundView; readonly counted: boolean }
   | { readonly type: 'released'; readonly at: string; readonly summary: RoundView; readonly model: ModelPointer }
@@ -88,7 +90,13 @@ export interface RunRecord {
   readonly roundsCounted: number;
   /** A round that was started and has not ended. */
   readonly open:
-    | { readonly round: number; readonly stage: number; readonly attempt: number; readonly cohort: readonly string[] }
+    | {
+        readonly round: number;
+        readonly stage: number;
+        readonly attempt: number;
+        readonly cohort: readonly string[];
+        readonly rosterHash: string;
+      }
     | undefined;
   readonly rounds: readonly RoundView[];
   readonly evaluations: readonly (EvaluationView & { readonly candidate: string })[];
@@ -147,8 +155,8 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
         iterates: [],
       };
     case 'roundStarted': {
-      const { round, stage, attempt, cohort } = event;
-      return { ...record, open: { round, stage, attempt, cohort } };
+      const { round, stage, attempt, cohort, rosterHash } = event;
+      return { ...record, open: { round, stage, attempt, cohort, rosterHash } };
     }
     case 'roundAborted':
       return {
