@@ -10,6 +10,7 @@ import { formatSeconds } from '../../shared/node/format.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
 import type { CoordinatorConfig } from '../config.ts';
+import type { Coordinator } from '../coordinator.ts';
 import { passphraseFromEnvironment } from '../identity.ts';
 import { type RunningCoordinator, startCoordinator } from '../main.ts';
 import { readModelFiles } from '../model-files.ts';
@@ -92,14 +93,14 @@ export async function start(options: StartOptions): Promise<void> {
 }
 
 /** The run of an earlier start that has not ended, or a new one. */
-async function openRun(service: CoordinatorService, scene: Scene, data: MailData): Promise<RunView> {
+async function openRun(service: Coordinator, scene: Scene, data: MailData): Promise<RunView> {
   const { plan, terminal } = scene;
   const before = service.runs().find((r) => r.name === plan.name && (r.state === 'waiting' || r.state === 'running'));
   if (before !== undefined) {
     terminal.say(`run          ${before.id} goes on after round ${before.round}`);
     return before;
   }
-  if (await openDemonstrationBudget(service.ledger, plan, systemRng)) {
+  if (await openDemonstrationBudget(service, plan, systemRng)) {
     terminal.say(
       `budget       eps ${plan.privacy.epsilon} for ${plan.privacy.scope}, ${plan.privacy.period}; opening it takes two people, here two keys made on the spot stand for them`,
     );
