@@ -6,9 +6,7 @@ export type PretrainingErrorCode =
   /** No sentence in the corpus. */
   | 'CORPUS_EMPTY'
   /** A batch shape, share or rate that cannot be. */
-  | 'PRETRAIN_INVALID'
-  /** The loss is not a number: the learning rate is too high. */
-  | 'PRETRAIN_DIVERGED';
+  | 'PRETRAIN_INVALID';
 
 /** A corpus as one row of pieces, with where its sentences and documents end. */
 export interface EncodedCorpus {

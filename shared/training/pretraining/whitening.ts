@@ -1,5 +1,6 @@
 import { TacitError } from '../../core/errors.ts';
 import type { PretrainingErrorCode } from './corpus.ts';
+import { cholesky, gram, invertLower } from './linear-algebra.ts';
 
 /** The affine map W·x + b after which public vectors have mean 0 and covariance close to the identity. */
 export interface Whitening {
@@ -47,17 +48,8 @@ function meanOf(vectors: Float32Array, width: number): Float64Array {
 /** Lower triangle of the maximum-likelihood covariance. */
 function covarianceOf(vectors: Float32Array, mean: Float64Array): Float64Array {
   const width = mean.length;
-  const count = vectors.length / width;
-  const out = new Float64Array(width * width);
-  const x = new Float64Array(width);
-  for (let n = 0; n < count; n++) {
-    for (let i = 0; i < width; i++) x[i] = (vectors[n * width + i] as number) - (mean[i] as number);
-    for (let i = 0; i < width; i++) {
-      const xi = x[i] as number;
-      for (let j = 0, at = i * width; j <= i; j++, at++) out[at] = (out[at] as number) + xi * (x[j] as number);
-    }
-  }
-  return out.map((sum) => sum / count);
+  const centred = Float64Array.from(vectors, (x, at) => x - (mean[at % width] as number));
+  return gram(centred, width).map((sum) => (sum * width) / vectors.length);
 }
 
 function shrink(covariance: Float64Array, width: number, shrinkage: number): Float64Array {
@@ -66,30 +58,4 @@ function shrink(covariance: Float64Array, width: number, shrinkage: number): Flo
   const out = covariance.map((value) => (1 - shrinkage) * value);
   for (let i = 0; i < width; i++) out[i * width + i] = (out[i * width + i] as number) + (shrinkage * trace) / width;
   return out;
-}
-
-/** L with L·Lᵀ = the symmetric positive definite matrix whose lower triangle is given. */
-function cholesky(matrix: Float64Array, width: number): Float64Array {
-  const lower = new Float64Array(width * width);
-  for (let i = 0; i < width; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = matrix[i * width + j] as number;
-      for (let k = 0; k < j; k++) sum -= (lower[i * width + k] as number) * (lower[j * width + k] as number);
-      lower[i * width + j] = i === j ? Math.sqrt(sum) : sum / (lower[j * width + j] as number);
-    }
-  }
-  return lower;
-}
-
-/** Forward substitution, column by column. */
-function invertLower(lower: Float64Array, width: number): Float64Array {
-  const inverse = new Float64Array(width * width);
-  for (let j = 0; j < width; j++) {
-    for (let i = j; i < width; i++) {
-      let sum = i === j ? 1 : 0;
-      for (let k = j; k < i; k++) sum -= (lower[i * width + k] as number) * (inverse[k * width + j] as number);
-      inverse[i * width + j] = sum / (lower[i * width + i] as number);
-    }
-  }
-  return inverse;
 }
