@@ -163,6 +163,9 @@ export class EntryVerifier {
       case 'countersignature':
         this.#countersignature(entry);
         break;
+      case 'charge':
+        this.#charge(entry);
+        break;
       case 'incident':
         this.#notes.push(`entry ${this.#index}: incident ${entry.code}: ${entry.what}`);
         break;
@@ -378,6 +381,24 @@ export class EntryVerifier {
       );
   }
 
+  /** What a client saw charged must be what it had set aside. */
+  #charge(entry: Entry<'charge'>): void {
+    const held = this.#budgets.reservation(entry.reservation);
+    const aside = held === undefined ? 'nothing' : `ε ${held.entry.epsilon}, δ ${held.entry.delta}`;
+    const seen = `ε ${entry.epsilon}, δ ${entry.delta}`;
+    const same =
+      held !== undefined &&
+      amountOf(entry.epsilon) === held.amount.epsilon &&
+      amountOf(entry.delta) === held.amount.delta;
+    if (!same)
+      this.#fail(
+        'CHARGE_OTHER',
+        `the coordinator charged something else than was set aside (entry ${entry.index} of ${entry.origin})`,
+        aside,
+        seen,
+      );
+  }
+
   #rosterUpdate(entry: Entry<'roster.update'>): void {
     this.#rosters.add(entry.rosterHash);
     const bytes = entry.members === null ? this.#document(`rosters/${entry.rosterHash}.json`) : undefined;
@@ -410,9 +431,10 @@ export class EntryVerifier {
     }
   }
 
+  /** A client's own ledger holds no plans: those are in the coordinator's, which it names by index and leaf hash. */
   #runOf(name: string): Run | undefined {
     const run = this.#runs.get(name);
-    if (run === undefined)
+    if (run === undefined && this.#context.authority === 'two-person')
       this.#fail('PLAN_MISSING', `run ${name} has no committed plan before this entry`, 'a plan.commit entry', 'none');
     return run;
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fromUtf8, utf8 } from '../../../shared/core/bytes.ts';
 import { canonicalJson } from '../../../shared/core/canonical.ts';
+import { BudgetBook } from '../../../shared/ledger/budget-book.ts';
 import { exportBundle } from '../../../shared/ledger/bundle.ts';
 import { formatCheckpoint } from '../../../shared/ledger/checkpoint.ts';
 import type { Entry } from '../../../shared/ledger/entries.ts';
@@ -10,7 +11,7 @@ import { formatNote, signLine } from '../../../shared/ledger/note.ts';
 import { formatEntryBundle, tileBytes, tilePath, tilesOf } from '../../../shared/ledger/tiles.ts';
 import { type VerifyOptions, type VerifyReport, verifyBundle } from '../../../shared/ledger/verify.ts';
 import { createMemoryStore } from '../../../shared/store/memory.ts';
-import { incident, testSigner, tickingClock } from '../../support/ledger.ts';
+import { incident, mailBudget, opening, testSigner, tickingClock } from '../../support/ledger.ts';
 import { flipped, origin, runLedger } from '../../support/run-ledger.ts';
 
 const { ledger } = await runLedger();
@@ -357,4 +358,53 @@ it('garbage of any shape is a report, never a crash', async () => {
     await verifyBundle(without, options);
   }
   expect((await verifyBundle(new Map(), {})).verdict).toBe('failed');
+});
+
+describe("a client's own ledger", () => {
+  const own = async (charged: string): Promise<VerifyReport> => {
+    const log = await openLedger({
+      store: createMemoryStore(),
+      stream: 'own',
+      origin: 'clinic-a.test/own',
+      signer: testSigner('clinic-a'),
+      clock: tickingClock(),
+    });
+    const book = new BudgetBook(log, 'own-data');
+    await book.open({ ...opening('3', { approvers: ['clinic-a'] }), authority: 'own-data' });
+    await book.reserve({
+      kind: 'reserve',
+      reservation: 'r',
+      run: 'r1',
+      planHash: 'a'.repeat(64),
+      budgets: [mailBudget],
+      epsilon: '1',
+      delta: '0',
+    });
+    await log.append(
+      {
+        kind: 'charge',
+        run: 'r1',
+        reservation: 'r',
+        budget: mailBudget,
+        epsilon: charged,
+        delta: '0',
+        origin,
+        index: 8,
+        leafHash: 'a'.repeat(64),
+        size: 9,
+        root: 'b'.repeat(64),
+      },
+      'charge/r',
+    );
+    const files = await exportBundle(log, { vkey: log.vkey });
+    return verifyBundle(files, { vkeys: [log.vkey], authority: 'own-data' });
+  };
+
+  it('verifies without plans, and shows a charge that is not what was set aside', async () => {
+    expect(await own('1')).toMatchObject({ verdict: 'verified', budgets: [{ reserved: 1, left: 2 }] });
+    const wrong = await own('2');
+    expect(wrong.failures).toMatchObject([
+      { index: 2, code: 'CHARGE_OTHER', expected: 'ε 1, δ 0', actual: 'ε 2, δ 0' },
+    ]);
+  });
 });
