@@ -93,7 +93,7 @@ export class Book {
   squaredNorms(): Map<string, Value> {
     const out = new Map(this.#norms);
     const ops = this.#ops;
-    for (const { name, perUnit } of this.#perUnit) out.set(name, ops.reduceSum(ops.mul(perUnit, perUnit), [1]));
+    for (const { name, perUnit } of this.#perUnit) out.set(name, ops.dotRows(perUnit, perUnit));
     // A tied weight is used twice: as a linear layer here, and with its other use and the cross term in #norms.
     const add = (name: string, value: Value): void => {
       const known = out.get(name);
@@ -103,7 +103,7 @@ export class Book {
       if (entry.weight !== undefined) add(entry.weight, this.#linearNorm(entry.weight, entry));
       if (entry.bias !== undefined) {
         const perUnit = ops.reduceSum(this.byUnit(entry.gradient), [1]);
-        out.set(entry.bias, ops.reduceSum(ops.mul(perUnit, perUnit), [1]));
+        out.set(entry.bias, ops.dotRows(perUnit, perUnit));
         this.#formed.set(entry.bias, perUnit);
       }
     }
@@ -157,10 +157,10 @@ export class Book {
     const ops = this.#ops;
     const rows = (input.shape[0] as number) / this.#units;
     const [d, p] = [input.shape[1] as number, gradient.shape[1] as number];
-    if (2 * rows * rows < d * p) return ops.reduceSum(ops.mul(this.gram(input), this.gram(gradient)), [1, 2]);
+    if (2 * rows * rows < d * p) return ops.dotRows(this.gram(input), this.gram(gradient));
     const perUnit = ops.matmul(this.byUnit(gradient), this.byUnit(input), { a: true });
     if (d * p <= rows * (d + p)) this.#formed.set(name, ops.reshape(perUnit, [this.#units, p * d]));
-    return ops.reduceSum(ops.mul(perUnit, perUnit), [1, 2]);
+    return ops.dotRows(perUnit, perUnit);
   }
 
   /** factors [U] · perUnit [U, n], as `shape`. */

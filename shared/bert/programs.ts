@@ -117,11 +117,11 @@ export function embeddingNorms(
   dEmbedded: Value,
 ): void {
   const gram = book.gram(dEmbedded);
-  const same = (name: string): Value => ops.reduceSum(ops.mul(gram, ops.feed(name, gram.shape)), [1, 2]);
+  const same = (name: string): Value => ops.dotRows(gram, ops.feed(name, gram.shape));
   book.squaredNorm(wordEmbedding, same('sameToken'));
   book.squaredNorm(typeEmbedding, same('sameType'));
   const rows = book.byUnit(dEmbedded);
-  const squares = (): Value => ops.reduceSum(ops.mul(rows, rows), [1, 2]);
+  const squares = (): Value => ops.dotRows(rows, rows);
   book.squaredNorm(positionEmbedding, spec.recordsPerUnit > 1 ? same('samePosition') : squares());
 }
 

@@ -14,6 +14,8 @@ export type Node = { readonly inputs: readonly number[]; readonly outputs: reado
   | { readonly op: 'matmul'; readonly transposeA: boolean; readonly transposeB: boolean }
   /** x [n,d] · w [p,d]ᵀ + b [p]; the third input may be absent. */
   | { readonly op: 'linear' }
+  /** Σ a∘b over all axes but the first, of two values of one shape. */
+  | { readonly op: 'dotRows' }
   /** Over the last axis: (x − mean) / √(variance + eps), and 1 / √(variance + eps). */
   | { readonly op: 'normalise'; readonly epsilon: number }
   | { readonly op: 'reduceSum' | 'reduceMax'; readonly axes: readonly number[]; readonly keepDims: boolean }

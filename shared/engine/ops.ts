@@ -94,6 +94,12 @@ export class Ops {
     return { normalised, reciprocal };
   }
 
+  /** Σ a∘b over all axes but the first: [n, …] → [n]. */
+  dotRows(a: Value, b: Value): Value {
+    if (a.shape.join() !== b.shape.join()) throw mismatch('dotRows', a, b);
+    return this.#node({ op: 'dotRows', inputs: [a.id, b.id] }, a.shape.slice(0, 1));
+  }
+
   reduceSum(x: Value, axes: readonly number[], keepDims = false): Value {
     return this.#reduce('reduceSum', x, axes, keepDims);
   }

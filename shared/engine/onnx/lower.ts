@@ -1,3 +1,4 @@
+import { elements } from '../../tensor/named.ts';
 import type { Graph, Node, Value } from '../graph.ts';
 import { dataType, encodeModel, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './proto.ts';
 
@@ -63,6 +64,8 @@ class Lowering {
         return this.#matmul(node, inputs, outputs);
       case 'linear':
         return to('Gemm', { attributes: { transB: { int: 1 } } });
+      case 'dotRows':
+        return this.#dotRows(node, inputs, outputs);
       case 'normalise':
         return this.#normalise(node, inputs, outputs);
       case 'reduceSum':
@@ -102,6 +105,23 @@ class Lowering {
     if (this.#shape(node.inputs[0]).length === 2) return [{ type: 'Gemm', inputs, outputs, attributes }];
     if (!node.transposeA && !node.transposeB) return [{ type: 'MatMul', inputs, outputs }];
     return [{ type: 'FusedMatMul', domain: 'com.microsoft', inputs, outputs, attributes }];
+  }
+
+  /** A product of one row with one column for each n: no temporary of the operands' size, and a vector kernel. */
+  #dotRows(node: Node, [a, b]: string[], [output]: string[]): OnnxNode[] {
+    const [n, ...rest] = this.#shape(node.inputs[0]) as [number, ...number[]];
+    const width = elements(rest);
+    const [row, column, product] = ['row', 'column', 'product'].map((part) => `${output}:${part}`) as [
+      string,
+      string,
+      string,
+    ];
+    return [
+      { type: 'Reshape', inputs: [a as string, this.#ints([n, 1, width])], outputs: [row] },
+      { type: 'Reshape', inputs: [b as string, this.#ints([n, width, 1])], outputs: [column] },
+      { type: 'MatMul', inputs: [row, column], outputs: [product] },
+      { type: 'Reshape', inputs: [product, this.#ints([n])], outputs: [output as string] },
+    ];
   }
 
   #normalise(node: Extract<Node, { op: 'normalise' }>, inputs: string[], outputs: string[]): OnnxNode[] {

@@ -18,6 +18,8 @@ export function runNode(
       return [slowBatches ? looped(tf, node, a, b) : tf.matMul(a, b, node.transposeA, node.transposeB)];
     case 'linear':
       return [linear(tf, inputs, slowBatches)];
+    case 'dotRows':
+      return [tf.tidy(() => tf.sum(tf.mul(a, b), [...a.shape.keys()].slice(1)))];
     case 'normalise':
       return normalise(tf, a, node.epsilon);
     case 'reduceSum':
