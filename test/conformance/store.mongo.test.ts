@@ -1,6 +1,7 @@
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openMongoStore } from '../../coordinator/store/mongo/store.ts';
+import { startCuttingProxy } from '../support/cutting-proxy.ts';
 import { type MongoForTests, mongoForTests } from '../support/mongo.ts';
 import { storeConformance } from './store.ts';
 
@@ -56,5 +57,28 @@ describe('MongoDB store at boot', () => {
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', where: 'mongodb://127.0.0.1:1/tacit' });
     expect(error.fix).toMatch(/Start the server/);
     expect(error.toString()).not.toContain('secret');
+  });
+
+  it('an append whose acknowledgement is lost is made once and acknowledged', async (context) => {
+    if ('skip' in server) return context.skip(server.skip);
+    const [, host, port] = /\/\/(?:[^@/]*@)?([^:/,]+):(\d+)\//.exec(server.uri) ?? [];
+    if (host === undefined) return context.skip('the URI names no single host and port to put a proxy before');
+    const proxy = await startCuttingProxy({ host, port: Number(port) });
+    const through = server.uri.replace(`${host}:${port}`, `127.0.0.1:${proxy.port}`);
+    const store = await openMongoStore(`${through}${through.includes('?') ? '&' : '?'}directConnection=true`);
+    const plain = await openMongoStore(server.uri);
+    try {
+      for (let i = 0; i < 5; i++) {
+        proxy.cutAnswerTo(`lost-${i}`);
+        const event = { opId: `lost-${i}`, text: `"text ${i}"` };
+        expect(await store.append('lossy', i, event)).toEqual({ stream: 'lossy', seq: i, ...event });
+      }
+      expect(proxy.cuts()).toBe(5);
+      expect((await plain.read('lossy')).map((e) => e.opId)).toEqual([0, 1, 2, 3, 4].map((i) => `lost-${i}`));
+    } finally {
+      await plain.close();
+      await store.close();
+      await proxy.close();
+    }
   });
 });
