@@ -6,7 +6,7 @@ import type { ClientRecord } from './client-checks.ts';
 import * as checks from './client-checks.ts';
 import { dealShares, openInbox } from './client-secrets.ts';
 import type { SecaggErrorCode } from './errors.ts';
-import { completeGraph, type Graph } from './graph.ts';
+import { type Graph, sessionGraph } from './graph.ts';
 import { erase, type KeyContext, type KeyPair, keyPair, pairMaskKey, selfMaskKey, sharedSecret } from './keys.ts';
 import type { MaskStream } from './mask.ts';
 import {
@@ -216,7 +216,7 @@ function onKeys(progress: Extract<Progress, { step: 'advertised' }>, fixed: Fixe
   const sidBytes = sidOf(session, peers);
   const context = { sid: sidBytes, weightsSha256: config.weightsSha256, layoutSha256: config.layoutSha256 };
   const seed = rng.bytes(32);
-  const graph = completeGraph(peers.length);
+  const graph = sessionGraph(peers.length, config.degree, sidBytes);
   const dealt = dealShares({
     seed,
     mask: progress.mask,

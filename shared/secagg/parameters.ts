@@ -1,5 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import type { SecaggErrorCode } from './errors.ts';
+import { searchGraph } from './graph-search.ts';
 
 /** Above this many clients the complete graph's quadratic cost is no longer paid (PROTOCOL.md). */
 export const COMPLETE_GRAPH_MAX = 64;
@@ -23,7 +24,7 @@ export interface SharingParameters {
 }
 
 /**
- * t = ⌊(n + T_c)/2⌋ + 1 on the complete graph. 2t > n + T_c: two survivor sets cannot both gather t answers, because only
+ * On the complete graph, up to 64 clients, t = ⌊(n + T_c)/2⌋ + 1. 2t > n + T_c: two survivor sets cannot both gather t answers, because only
  * colluders answer twice (Bonawitz et al. 2017, §6.2, with T_c of n corrupt).
  *
  * @throws SECAGG_PARAMETERS when fewer than five clients, fewer than three honest shares in a threshold, or a minimum
@@ -37,9 +38,7 @@ export function sharingParameters(rule: CohortRule): SharingParameters {
   if (cohortSize < 5) {
     throw refused(`a cohort of ${cohortSize} cannot hide anyone`, 'Invite at least 5 clients.');
   }
-  if (cohortSize > COMPLETE_GRAPH_MAX) {
-    throw refused(`${cohortSize} clients on the complete graph`, `Invite at most ${COMPLETE_GRAPH_MAX} clients.`);
-  }
+  if (cohortSize > COMPLETE_GRAPH_MAX) return largeCohort(rule);
   const threshold = Math.floor((cohortSize + colluders) / 2) + 1;
   if (threshold - colluders < 3) {
     throw refused(
@@ -54,6 +53,24 @@ export function sharingParameters(rule: CohortRule): SharingParameters {
     );
   }
   return { threshold, degree: cohortSize - 1 };
+}
+
+/** Above the complete graph: degree and threshold from the hypergeometric search, for the drops that n_min allows. */
+function largeCohort({ cohortSize, colluders, minimumCohort }: CohortRule): SharingParameters {
+  if (minimumCohort > cohortSize || minimumCohort <= colluders + 2) {
+    throw refused(
+      `the minimum cohort ${minimumCohort} of ${cohortSize} with ${colluders} colluder(s)`,
+      'Set it above the colluders, up to the cohort.',
+    );
+  }
+  const found = searchGraph({ clients: cohortSize, colluders, drops: cohortSize - minimumCohort });
+  if (found === undefined) {
+    throw refused(
+      `no graph of ${cohortSize} clients withstands ${colluders} colluder(s) and ${cohortSize - minimumCohort} drops`,
+      'Raise the minimum cohort or assume fewer colluders.',
+    );
+  }
+  return found;
 }
 
 function refused(what: string, fix: string): TacitError<SecaggErrorCode> {

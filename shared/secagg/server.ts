@@ -2,7 +2,7 @@ import { hex } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Signer } from '../core/signing.ts';
 import type { SecaggErrorCode } from './errors.ts';
-import { completeGraph, type Graph } from './graph.ts';
+import { type Graph, sessionGraph } from './graph.ts';
 import type { UnmaskPlan } from './mask.ts';
 import {
   bytes,
@@ -310,9 +310,15 @@ function settle(step: ServerStep): ServerStep {
   const enough =
     state.phase === 'unmask' &&
     state.group !== undefined &&
+    everyoneHolds(state.group) &&
     enoughAnswers(state.group, state.answers, state.config.threshold);
   if (!enough && possible >= needed(state, state.phase) && waiting.some((id) => !state.gone.has(id))) return step;
   return closePhase(state, step.effects);
+}
+
+/** True on the complete graph, where one message serves all and t answers open everything. */
+function everyoneHolds({ graph }: Group): boolean {
+  return graph.holders(0).length === graph.size;
 }
 
 /** Answers of a phase that count when it closes: an upload is in the sum even if its sender was ejected later. */
@@ -361,7 +367,15 @@ function nextGroup(state: ServerState, phase: Phase, present: readonly string[])
     const peers = present.map((id) => (answers.advertise.get(id) as Answer<'advertise'>).body);
     const sid = sidOf(session, peers);
     const positions = new Map(present.map((id, i) => [id, i]));
-    return { sid, sidHex: hex(sid), peers, positions, graph: completeGraph(peers.length), members: [], survivors: [] };
+    return {
+      sid,
+      sidHex: hex(sid),
+      peers,
+      positions,
+      graph: sessionGraph(peers.length, state.config.degree, sid),
+      members: [],
+      survivors: [],
+    };
   }
   if (phase === 'shares') return { ...(group as Group), members: present };
   if (phase === 'masked') return { ...(group as Group), survivors: present };
@@ -370,9 +384,12 @@ function nextGroup(state: ServerState, phase: Phase, present: readonly string[])
 
 function phaseEffects(state: ServerState): ServerEffect[] {
   const phase = state.phase as Phase;
-  const shared = phase === 'masked' || phase === 'advertise' ? undefined : phaseMessage(state, phase, '');
-  const sends = waitedFor(state, phase).map(
-    (to): ServerEffect => ({ kind: 'send', to, ...(shared ?? phaseMessage(state, phase, to)) }),
+  const waiting = waitedFor(state, phase);
+  const own = phase === 'masked' || (phase === 'unmask' && !everyoneHolds(state.group as Group));
+  const [first] = waiting;
+  const common = own || first === undefined ? undefined : phaseMessage(state, phase, first);
+  const sends = waiting.map(
+    (to): ServerEffect => ({ kind: 'send', to, ...(common ?? phaseMessage(state, phase, to)) }),
   );
   return [...sends, { kind: 'deadline', phase, timeoutMs: state.config.deadlines[`${phase}Ms`] }];
 }
@@ -401,9 +418,8 @@ function phaseMessage(state: ServerState, phase: Phase, to: string): { name: Ser
         signed: signMessage('survivors', { session, sid, survivors: [...survivors] }, signer),
       };
     case 'unmask': {
-      const signatures = [...answers.consistent]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, answer]) => answer.signed);
+      const holders = checks.holderNames(group.graph, group.positions.get(to) as number, peers);
+      const signatures = holders.flatMap((id) => answers.consistent.get(id)?.signed ?? []);
       return { name: 'signatures', signed: signMessage('signatures', { session, sid, signatures }, signer) };
     }
   }
