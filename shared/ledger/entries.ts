@@ -72,7 +72,6 @@ const stage = z.strictObject({
   noiseMultiplier: positive.nullable(),
   mechanism: mechanism.nullable(),
 });
-export type StageCommitment = z.infer<typeof stage>;
 
 const member = z.strictObject({ clientId: id, organisation: words(200), publicKey: key });
 export type RosterMember = z.infer<typeof member>;
