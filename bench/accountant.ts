@@ -32,7 +32,7 @@ function row(name: string, value: number, target: number): BenchRow {
     unit: 'ms',
     baseline: null,
     ratio: null,
-    target,
+    target: `<= ${target}`,
     holds: value <= target,
   };
 }

@@ -1,6 +1,7 @@
 import { privacyError } from '../errors.ts';
 import type { Release } from '../events.ts';
 import { forwardPair, inversePair, transformError } from './fourier.ts';
+import { type NarrowDemand, narrowPair, type TiltedStep, tiltedStep } from './narrow.ts';
 import { type DirectedLosses, type LossDistribution, lossRange, sampledGaussianLosses } from './step.ts';
 import type { TiltedTail } from './tail.ts';
 import { logMoment, type Target, type Term, type Tilt, TiltFinder } from './tilt.ts';
@@ -14,6 +15,10 @@ export interface TailPair {
 /** Longest step distribution and longest window; a wider one is put on a coarser grid, which is still an upper bound. */
 const MOST_STEP_ATOMS = 2 ** 20;
 const MOST_WINDOW_ATOMS = 2 ** 22;
+/** Windows from this length on are first tried without a transform of their length. */
+const WORTH_NARROWING = 2 ** 17;
+/** Tail weights beyond the circle's first turn are below e^{−45} of those at the point asked for. */
+const TURN = 45;
 /** What one side of a window may leave out of the tilted distribution. */
 const LOG_LEFT_OUT = Math.log(1e-10);
 
@@ -67,6 +72,9 @@ export class Composition {
       const { theta, epsilon } = find(d.finder);
       return place(d, { theta: theta * factor, epsilon }, this.interval, spare);
     }) as [Placed, Placed];
+    const atoms = Math.max(sides[0].window.atoms, sides[1].window.atoms);
+    const narrow = atoms > WORTH_NARROWING ? narrowTails(sides) : undefined;
+    if (narrow !== undefined) return narrow;
     const size = 2 ** Math.ceil(Math.log2(Math.max(1024, sides[0].window.atoms, sides[1].window.atoms)));
     if (size > MOST_WINDOW_ATOMS) {
       throw privacyError('PRIVACY_TOO_LARGE', `the composed loss needs ${size} grid points`, {
@@ -169,8 +177,7 @@ function convolve(sides: readonly [Placed, Placed], size: number): { values: Flo
   const second: Factor[] = [];
   for (let i = 0; i < sides[0].terms.length; i++) {
     const circle = new Float64Array(2 * size);
-    for (const [part, side] of sides.entries())
-      wrapTilted(circle, part, size, (side.terms[i] as Term).losses, side.theta);
+    for (const [part, side] of sides.entries()) wrap(circle, part, size, stepOf(side, i));
     const pair = forwardPair(circle, size);
     // Both vectors share a transform, so each one's error is in proportion to the norm of the pair.
     const norm = Math.sqrt(circle.reduce((sum, x) => sum + x * x, 0));
@@ -195,22 +202,38 @@ interface Factor {
   readonly norm: number;
 }
 
-/** Adds the tilted, normalised step distribution onto the circle; folding it is what circular convolution does anyway. */
-function wrapTilted(circle: Float64Array, part: number, size: number, losses: LossDistribution, theta: number): void {
-  const { masses, low, interval } = losses;
-  const normaliser = logMoment(losses, theta).value;
-  let total = 0;
-  let at = ((low % size) + size) % size;
-  for (let k = 0; k < masses.length; k++) {
-    const mass = masses[k] as number;
-    if (mass > 0) {
-      const tilted = mass * Math.exp(theta * (low + k) * interval - normaliser);
-      total += tilted;
-      circle[2 * at + part] = (circle[2 * at + part] as number) + tilted;
-    }
+/** The i-th step distribution under the side's tilt. */
+function stepOf(side: Placed, i: number): TiltedStep {
+  const { losses, count } = side.terms[i] as Term;
+  return tiltedStep(losses, side.theta, logMoment(losses, side.theta).value, count);
+}
+
+/** Adds the tilted step distribution onto the circle; folding it is what circular convolution does anyway. */
+function wrap(circle: Float64Array, part: number, size: number, step: TiltedStep): void {
+  let at = ((step.low % size) + size) % size;
+  for (const mass of step.masses) {
+    circle[2 * at + part] = (circle[2 * at + part] as number) + mass;
     at = at + 1 === size ? 0 : at + 1;
   }
-  for (let j = 0; j < size; j++) circle[2 * j + part] = (circle[2 * j + part] as number) / total;
+}
+
+/** Both tails by inversion over few frequencies; undefined when a spectrum is too wide or a tilt too small for it. */
+function narrowTails(sides: readonly [Placed, Placed]): TailPair | undefined {
+  if (sides[0].theta < 1e-3 || sides[1].theta < 1e-3) return undefined;
+  const demands = sides.map((side) => {
+    const { interval } = (side.terms[0] as Term).losses;
+    const turn = Math.ceil((side.centre + TURN / side.theta) / interval) - side.window.low;
+    const steps = side.terms.map((_, i) => stepOf(side, i));
+    return { theta: side.theta, interval, steps, period: Math.max(side.window.atoms, turn) };
+  }) as unknown as [NarrowDemand, NarrowDemand];
+  const tails = narrowPair(demands);
+  if (tails === undefined) return undefined;
+  const [removing, adding] = tails.map((tail, i) => {
+    const noise = { each: tail.noise, norm: Number.POSITIVE_INFINITY };
+    const base = tailOf(sides[i as 0 | 1], new Float64Array(0), 0, demands[i as 0 | 1].period, noise);
+    return { ...base, sumsAbove: tail.sumsAbove };
+  }) as [TiltedTail, TiltedTail];
+  return { removing, adding };
 }
 
 /**
@@ -229,7 +252,7 @@ function powers(factors: readonly Factor[], size: number) {
     let log = 0;
     let slope = 0;
     for (const factor of factors) {
-      const modulus = Math.hypot(factor.values[2 * k] as number, factor.values[2 * k + 1] as number) + e;
+      const modulus = Math.sqrt((factor.values[2 * k] as number) ** 2 + (factor.values[2 * k + 1] as number) ** 2) + e;
       log += factor.count * Math.log(modulus);
       slope += factor.count * (e / modulus + 3 * 2 ** -53);
     }

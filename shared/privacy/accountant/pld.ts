@@ -8,7 +8,7 @@ import { type Side, tailDelta, tailEpsilon } from './tail.ts';
 export const DEFAULT_INTERVAL = 1e-4;
 
 /** Rounding may blur ε by this much before a second, sharper look. */
-const SHARP_ENOUGH = 3e-8;
+const SHARP_ENOUGH = 1.5e-7;
 
 /** Widest window, in grid points, before the grid is made coarser. */
 const WIDEST = 2 ** 22;

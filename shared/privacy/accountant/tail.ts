@@ -1,3 +1,5 @@
+import type { Sums } from './narrow.ts';
+
 /**
  * The upper part of a composed privacy loss distribution, seen through an exponential tilt: p(s) = e^{K − θs}·r(s).
  * r is what a transform gives with small error relative to r's bulk, and the bulk of r lies where δ is asked for, so δ
@@ -18,6 +20,8 @@ export interface TiltedTail {
   readonly size: number;
   /** Tilted mass of the atom at grid index `low + j`. */
   readonly mass: (j: number) => number;
+  /** Tail sums above a grid index in closed form, where the composition has them; `mass` is then not asked. */
+  readonly sumsAbove?: (index: number) => Sums;
   /** Bound on the error of any tilted mass, and on the Euclidean norm of all their errors. */
   readonly noise: number;
   readonly noiseNorm: number;
@@ -90,6 +94,7 @@ function weightedNoise({ theta, interval, size, noise, noiseNorm }: TiltedTail):
 
 /** δ(ε) from one tail: an upper (side +1) or lower (side −1) bound for the discretised composition. */
 export function tailDelta(tail: TiltedTail, epsilon: number, side: Side): number {
+  if (tail.sumsAbove !== undefined) return Math.min(Math.max(closedDelta(tail, tail.sumsAbove, epsilon, side), 0), 1);
   const suffix = new Suffix(tail);
   const first = Math.max(0, Math.floor(epsilon / tail.interval) - tail.low);
   for (let j = tail.size - 1; j >= first; j--) {
@@ -100,6 +105,7 @@ export function tailDelta(tail: TiltedTail, epsilon: number, side: Side): number
 
 /** Least ε ≥ 0 with δ(ε) ≤ `delta` from one tail; undefined when it lies below the window. */
 export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number | undefined {
+  if (tail.sumsAbove !== undefined) return closedEpsilon(tail, tail.sumsAbove, delta, side);
   const suffix = new Suffix(tail);
   for (let j = tail.size - 1; j >= 0; j--) {
     const here = (tail.low + j) * tail.interval;
@@ -109,4 +115,37 @@ export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number
     suffix.add(j);
   }
   return undefined;
+}
+
+/** δ(ε) in the bucket of ε, by the sums above its lower end. */
+function closedDelta(tail: TiltedTail, sumsAbove: (index: number) => Sums, epsilon: number, side: Side): number {
+  const index = Math.floor(epsilon / tail.interval);
+  const { weights, discounted } = sumsAbove(index);
+  const sum = weights - Math.exp(epsilon - index * tail.interval) * discounted;
+  const scale = Math.exp(tail.logMoment - tail.theta * index * tail.interval) * (1 + side * tail.momentError);
+  return scale * (Math.max(sum, 0) + side * weightedNoise(tail)) + (side > 0 ? tail.beyond : 0);
+}
+
+/** Least ε ≥ 0 with δ(ε) ≤ `delta`: the bucket by bisection, the place in it by the bucket's own formula. */
+function closedEpsilon(
+  tail: TiltedTail,
+  sumsAbove: (index: number) => Sums,
+  delta: number,
+  side: Side,
+): number | undefined {
+  const exceeds = (index: number): boolean => closedDelta(tail, sumsAbove, index * tail.interval, side) > delta;
+  let below = Math.max(tail.low, 0);
+  if (!exceeds(below)) return tail.low <= 0 ? 0 : undefined;
+  let above = tail.low + tail.size;
+  while (above - below > 1) {
+    const middle = Math.floor((below + above) / 2);
+    if (exceeds(middle)) below = middle;
+    else above = middle;
+  }
+  const { weights, discounted } = sumsAbove(below);
+  const scale = Math.exp(tail.logMoment - tail.theta * below * tail.interval) * (1 + side * tail.momentError);
+  const rest = (delta - (side > 0 ? tail.beyond : 0)) / scale - side * weightedNoise(tail);
+  const ratio = (weights - rest) / discounted;
+  const inside = ratio > 0 ? Math.log(ratio) : 0;
+  return below * tail.interval + Math.min(Math.max(inside, 0), tail.interval);
 }
