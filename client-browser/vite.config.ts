@@ -24,5 +24,8 @@ export default defineConfig({
       input: { index: here('./index.html'), runs: here('./runs.html'), compliance: here('./compliance.html') },
     },
   },
-  worker: { format: 'es', rolldownOptions: { checks: { pluginTimings: false }, output: { entryFileNames: 'assets/worker-[hash].js' } } },
+  worker: {
+    format: 'es',
+    rolldownOptions: { checks: { pluginTimings: false }, output: { entryFileNames: 'assets/worker-[hash].js' } },
+  },
 });

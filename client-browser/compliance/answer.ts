@@ -1,5 +1,5 @@
-import { hex } from '../../shared/core/bytes.ts';
 import { html, nothing, type TemplateResult } from 'lit';
+import { hex } from '../../shared/core/bytes.ts';
 import type { BudgetView } from '../../shared/protocol/views.ts';
 import { iconCheck, iconCross } from '../components/icons.ts';
 import { formatDate, plural } from '../lib/format.ts';
@@ -17,7 +17,7 @@ export function answerSection(
   const ledgerProblems = check.state === 'failed' ? [failure(check, reachable)] : check.audit.problems;
   const problems = [...ledgerProblems, ...overspent];
   return html`<section class="answer ${problems.length === 0 ? 'answer-good' : 'answer-bad'} stack" aria-labelledby="answer-title">
-    <h2 id="answer-title" role="status">${sentence(check, budgets?.length ?? 0, problems.length)}</h2>
+    <div role="status"><h2 id="answer-title">${sentence(check, budgets?.length ?? 0, problems.length)}</h2></div>
     ${
       problems.length === 0
         ? nothing
@@ -29,20 +29,25 @@ export function answerSection(
 
 function running(share: number): TemplateResult {
   return html`<section class="answer stack" aria-labelledby="answer-title">
-    <h2 id="answer-title" role="status">Checking the ledger on this device…</h2>
+    <div role="status"><h2 id="answer-title">Checking the ledger on this device…</h2></div>
     <progress max="1" value=${share} aria-label="Entries checked"></progress>
   </section>`;
 }
 
 function failure(check: Extract<Check, { state: 'failed' }>, reachable: boolean): string {
-  return reachable ? `The ledger cannot be verified: ${check.why}. (${check.code})` : 'The coordinator does not answer, so nothing can be checked.';
+  return reachable
+    ? `The ledger cannot be verified: ${check.why}. (${check.code})`
+    : 'The coordinator does not answer, so nothing can be checked.';
 }
 
 function sentence(check: Check, datasets: number, problems: number): string {
   if (problems > 0) return `${plural(problems, 'problem')} found`;
   if (check.state !== 'done') return '';
   const { size } = check.audit.checkpoint;
-  const ledger = size === 0 ? 'the ledger is empty, and its signature is good' : `the ledger is verified to entry ${size - 1} on this device`;
+  const ledger =
+    size === 0
+      ? 'the ledger is empty, and its signature is good'
+      : `the ledger is verified to entry ${size - 1} on this device`;
   if (datasets === 0) return `No budget is open; ${ledger}`;
   return `${datasets === 1 ? 'The one dataset is' : `All ${datasets} datasets are`} inside policy; ${ledger}`;
 }

@@ -47,23 +47,36 @@ export interface Audit {
  * @param about - the coordinator's own claim of its key; only what was pinned before is better
  * @throws NOTE_INVALID, NOTE_UNSIGNED when the checkpoint itself cannot be trusted
  */
-export async function auditLog(about: AboutView, client: LogClient, onProgress: (share: number) => void): Promise<Audit> {
+export async function auditLog(
+  about: AboutView,
+  client: LogClient,
+  onProgress: (share: number) => void,
+): Promise<Audit> {
   const logKey = parseVkey(about.vkey);
   const before = recallSeen(about.origin);
   const problems: string[] = [];
   if (before !== null && before.vkey !== formatVkey(logKey)) {
-    problems.push('The log’s key is not the one that this browser saw before. Unless the operator announced a new key, somebody else answers.');
+    problems.push(
+      'The log’s key is not the one that this browser saw before. Unless the operator announced a new key, somebody else answers.',
+    );
   }
   const note = await client.checkpointNote();
   const checkpoint = LogClient.open(note, logKey);
-  if (checkpoint.origin !== about.origin) problems.push(`The checkpoint is of ${checkpoint.origin}, the page is of ${about.origin}.`);
+  if (checkpoint.origin !== about.origin)
+    problems.push(`The checkpoint is of ${checkpoint.origin}, the page is of ${about.origin}.`);
   const tree = new MerkleTree();
   const entries = await readEntries(client, checkpoint.size, tree, onProgress);
   problems.push(...rootProblems(tree, checkpoint, before));
   const claims = await checkClaims(about.origin, tree, entries);
   problems.push(...claims.problems);
   if (problems.length === 0) {
-    const seen = { vkey: formatVkey(logKey), size: checkpoint.size, root: hex(checkpoint.root), at: new Date().toISOString(), checkpoint: note };
+    const seen = {
+      vkey: formatVkey(logKey),
+      size: checkpoint.size,
+      root: hex(checkpoint.root),
+      at: new Date().toISOString(),
+      checkpoint: note,
+    };
     rememberSeen(about.origin, seen);
   }
   return { checkpoint, note, logKey, before, entries, ...claims, problems };
@@ -81,7 +94,12 @@ async function readEntries(
       if (entries.length === size) break;
       const hash = leafHash(bytes);
       tree.append(hash);
-      entries.push({ index: entries.length, text: new TextDecoder().decode(bytes), leafHash: hex(hash), entry: known(bytes) });
+      entries.push({
+        index: entries.length,
+        text: new TextDecoder().decode(bytes),
+        leafHash: hex(hash),
+        entry: known(bytes),
+      });
     }
     onProgress(entries.length / size);
   }
@@ -103,7 +121,8 @@ async function checkClaims(origin: string, tree: MerkleTree, entries: readonly A
     await verifier.take(index, entry ?? undefined);
   }
   const { failures, notes, unchecked, budgets, runs } = verifier.finish();
-  for (const f of failures) problems.push(`Entry ${f.index}: ${f.what}: expected ${f.expected}, found ${f.actual}. (${f.code})`);
+  for (const f of failures)
+    problems.push(`Entry ${f.index}: ${f.what}: expected ${f.expected}, found ${f.actual}. (${f.code})`);
   return { problems, notes, unchecked, budgets, runs };
 }
 
@@ -118,14 +137,22 @@ function known(bytes: Uint8Array): Entry | null {
 
 function rootProblems(tree: MerkleTree, checkpoint: OpenedCheckpoint, before: Seen | null): string[] {
   const problems: string[] = [];
-  if (tree.size !== checkpoint.size) problems.push(`The log serves ${plural(tree.size, 'entry', 'entries')}, its checkpoint says ${checkpoint.size}.`);
+  if (tree.size !== checkpoint.size)
+    problems.push(`The log serves ${plural(tree.size, 'entry', 'entries')}, its checkpoint says ${checkpoint.size}.`);
   else if (!equalBytes(tree.root(), checkpoint.root)) {
-    problems.push(`The entries give the root ${hex(tree.root()).slice(0, 16)}…, the signed one is ${hex(checkpoint.root).slice(0, 16)}…: an entry was changed, removed or put in another place.`);
+    problems.push(
+      `The entries give the root ${hex(tree.root()).slice(0, 16)}…, the signed one is ${hex(checkpoint.root).slice(0, 16)}…: an entry was changed, removed or put in another place.`,
+    );
   }
   if (before === null) return problems;
-  if (checkpoint.size < before.size) problems.push(`The log has shrunk from ${before.size} to ${plural(checkpoint.size, 'entry', 'entries')} since ${before.at}.`);
+  if (checkpoint.size < before.size)
+    problems.push(
+      `The log has shrunk from ${before.size} to ${plural(checkpoint.size, 'entry', 'entries')} since ${before.at}.`,
+    );
   else if (tree.size >= before.size && hex(tree.root(before.size)) !== before.root) {
-    problems.push(`The first ${plural(before.size, 'entry', 'entries')} are not the ones that this browser saw on ${before.at}: the ledger was rewritten.`);
+    problems.push(
+      `The first ${plural(before.size, 'entry', 'entries')} are not the ones that this browser saw on ${before.at}: the ledger was rewritten.`,
+    );
   }
   return problems;
 }
@@ -138,11 +165,16 @@ export function budgetProblems(shown: readonly BudgetView[], computed: readonly 
   if (computed === null) return over;
   const differing = computed.filter((c) => {
     const b = shown.find((x) => budgetInWords(x) === budgetInWords(c.budget));
-    return b === undefined || !close(b.spent, c.spent) || !close(b.reserved, c.reserved) || !close(b.epsilon, c.epsilon);
+    return (
+      b === undefined || !close(b.spent, c.spent) || !close(b.reserved, c.reserved) || !close(b.epsilon, c.epsilon)
+    );
   });
   return [
     ...over,
-    ...differing.map((c) => `${budgetInWords(c.budget)}: the coordinator’s summary is not what its ledger’s entries give (ε ${c.spent} spent, ${c.reserved} reserved of ${c.epsilon}).`),
+    ...differing.map(
+      (c) =>
+        `${budgetInWords(c.budget)}: the coordinator’s summary is not what its ledger’s entries give (ε ${c.spent} spent, ${c.reserved} reserved of ${c.epsilon}).`,
+    ),
   ];
 }
 

@@ -62,7 +62,12 @@ function chart(b: BudgetView): ChartSpec {
     series: [
       { label: 'spent', style: 1, draw: 'step', values: b.timeline.map((t) => (isRefusal(t.kind) ? null : t.epsilon)) },
       { label: 'budget', style: 2, values: b.timeline.map(() => b.epsilon) },
-      { label: 'refused', style: 3, draw: 'points', values: b.timeline.map((t) => (isRefusal(t.kind) ? t.epsilon : null)) },
+      {
+        label: 'refused',
+        style: 3,
+        draw: 'points',
+        values: b.timeline.map((t) => (isRefusal(t.kind) ? t.epsilon : null)),
+      },
     ],
   };
 }

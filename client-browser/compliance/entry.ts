@@ -48,7 +48,12 @@ function pretty(text: string): string {
   }
 }
 
-function verification(index: number, verifying: Verifying | null, verify: () => void, entry: AuditedEntry | undefined): TemplateResult {
+function verification(
+  index: number,
+  verifying: Verifying | null,
+  verify: () => void,
+  entry: AuditedEntry | undefined,
+): TemplateResult {
   const result = verifying?.result ?? null;
   const running = verifying !== null && result === null;
   const proof = result?.proof ?? null;

@@ -1,5 +1,5 @@
-import { hex } from '../../shared/core/bytes.ts';
 import { html, nothing, type TemplateResult } from 'lit';
+import { hex } from '../../shared/core/bytes.ts';
 import type { AboutView, BudgetView } from '../../shared/protocol/views.ts';
 import { csv, download } from '../lib/download.ts';
 import type { Audit } from './audit.ts';
@@ -26,14 +26,39 @@ export function exportsSection(about: AboutView, budgets: readonly BudgetView[],
 }
 
 function checkpointName(about: AboutView, audit: Audit | null): string {
-  return audit === null ? `${about.origin} (not verified)` : `${audit.checkpoint.origin} ${audit.checkpoint.size} ${hex(audit.checkpoint.root)}`;
+  return audit === null
+    ? `${about.origin} (not verified)`
+    : `${audit.checkpoint.origin} ${audit.checkpoint.size} ${hex(audit.checkpoint.root)}`;
 }
 
 function budgetsCsv(budgets: readonly BudgetView[], under: string): string {
-  const head = ['scope', 'unit', 'period', 'epsilon', 'delta', 'spent', 'reserved', 'left', 'adversary', 'accountant', 'odds', 'checkpoint'];
+  const head = [
+    'scope',
+    'unit',
+    'period',
+    'epsilon',
+    'delta',
+    'spent',
+    'reserved',
+    'left',
+    'adversary',
+    'accountant',
+    'odds',
+    'checkpoint',
+  ];
   const rows = budgets.map((b) => [
-    b.scope, b.unit, b.period, b.epsilon, b.delta, b.spent, b.reserved, b.left,
-    b.guarantee?.adversary ?? '', b.guarantee?.accountant ?? '', b.guarantee?.odds ?? '', under,
+    b.scope,
+    b.unit,
+    b.period,
+    b.epsilon,
+    b.delta,
+    b.spent,
+    b.reserved,
+    b.left,
+    b.guarantee?.adversary ?? '',
+    b.guarantee?.accountant ?? '',
+    b.guarantee?.odds ?? '',
+    under,
   ]);
   return csv([head, ...rows]);
 }
@@ -41,7 +66,12 @@ function budgetsCsv(budgets: readonly BudgetView[], under: string): string {
 function entriesCsv(audit: Audit, under: string): string {
   const head = ['index', 'at', 'kind', 'what', 'leaf hash', 'checkpoint'];
   const rows = audit.entries.map((e) => [
-    e.index, e.entry?.at ?? '', e.entry?.kind ?? 'unknown', e.entry === null ? '' : entryWords(e.entry), e.leafHash, under,
+    e.index,
+    e.entry?.at ?? '',
+    e.entry?.kind ?? 'unknown',
+    e.entry === null ? '' : entryWords(e.entry),
+    e.leafHash,
+    under,
   ]);
   return csv([head, ...rows]);
 }

@@ -115,4 +115,3 @@ function largestPowerBelow(n: number): number {
   while (k * 2 < n) k *= 2;
   return k;
 }
-

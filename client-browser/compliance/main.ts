@@ -146,7 +146,8 @@ export class TacitCompliance extends PageElement {
     if (index === null) return;
     this.verifying = { index, steps: [], result: null };
     const result = await verifyEntry(index, about, (step) => {
-      if (this.verifying?.index === index) this.verifying = { ...this.verifying, steps: [...this.verifying.steps, step] };
+      if (this.verifying?.index === index)
+        this.verifying = { ...this.verifying, steps: [...this.verifying.steps, step] };
     });
     if (this.verifying?.index === index) this.verifying = { index, steps: result.steps, result };
   }

@@ -25,12 +25,35 @@ function layers(budgets: readonly BudgetView[]): readonly (readonly [string, str
   const guarantee = budgets.find((b) => b.guarantee !== null)?.guarantee ?? null;
   const or = (value: string | undefined, otherwise: string): string => value ?? otherwise;
   return [
-    ['Parameters ε, δ', 'The least that the gauges show: a bound on how much one unit can change what is released. Smaller is stronger; odds say what it means.'],
-    ['Unit', guarantee === null ? 'One record, unless a plan says person or client.' : `One ${guarantee.unit}; neighbouring data sets differ by ${guarantee.neighbouringRelation}. Somebody with several records has several times the loss.`],
-    ['Mechanism', `${or(guarantee?.mechanism, 'Clipping of every unit’s gradient, then discrete Gaussian noise added by the participants in shares')}. Accounting: ${or(guarantee?.accountant, 'privacy-loss distributions, rounded to the safe side')}.`],
-    ['Trust model', 'No trusted aggregator. The coordinator sees masked vectors and their noisy sum; it is assumed that no more participants collude with it than the plan names.'],
-    ['Implementation', 'Noise is drawn as whole numbers by an exact sampler from the system’s random generator, never as floating point. Open source; its tests recompute every published number by another route.'],
-    ['Security and access', 'Messages are signed, identities pinned in the ledger, keys kept encrypted. Whoever can read a participant’s disk needs no model to learn its data.'],
-    ['Data collection', 'Outside this system. Data that was collected wrongly is not made right by privacy in training.'],
+    [
+      'Parameters ε, δ',
+      'The least that the gauges show: a bound on how much one unit can change what is released. Smaller is stronger; odds say what it means.',
+    ],
+    [
+      'Unit',
+      guarantee === null
+        ? 'One record, unless a plan says person or client.'
+        : `One ${guarantee.unit}; neighbouring data sets differ by ${guarantee.neighbouringRelation}. Somebody with several records has several times the loss.`,
+    ],
+    [
+      'Mechanism',
+      `${or(guarantee?.mechanism, 'Clipping of every unit’s gradient, then discrete Gaussian noise added by the participants in shares')}. Accounting: ${or(guarantee?.accountant, 'privacy-loss distributions, rounded to the safe side')}.`,
+    ],
+    [
+      'Trust model',
+      'No trusted aggregator. The coordinator sees masked vectors and their noisy sum; it is assumed that no more participants collude with it than the plan names.',
+    ],
+    [
+      'Implementation',
+      'Noise is drawn as whole numbers by an exact sampler from the system’s random generator, never as floating point. Open source; its tests recompute every published number by another route.',
+    ],
+    [
+      'Security and access',
+      'Messages are signed, identities pinned in the ledger, keys kept encrypted. Whoever can read a participant’s disk needs no model to learn its data.',
+    ],
+    [
+      'Data collection',
+      'Outside this system. Data that was collected wrongly is not made right by privacy in training.',
+    ],
   ];
 }

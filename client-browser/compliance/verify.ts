@@ -28,7 +28,11 @@ export interface EntryVerification {
  * Recomputes everything that shows entry `index` to be in the log: its form, its leaf, its path to the root, the
  * signature on that root, and that the log only grew since this browser's last visit. Stops at the first failure.
  */
-export async function verifyEntry(index: number, about: AboutView, onStep: (step: VerifyStep) => void): Promise<EntryVerification> {
+export async function verifyEntry(
+  index: number,
+  about: AboutView,
+  onStep: (step: VerifyStep) => void,
+): Promise<EntryVerification> {
   const steps: VerifyStep[] = [];
   const add = (step: VerifyStep): void => {
     steps.push(step);
@@ -38,7 +42,12 @@ export async function verifyEntry(index: number, about: AboutView, onStep: (step
     const proof = await allSteps(index, about, new LogClient(), add);
     return { steps, proof };
   } catch (error) {
-    add({ title: 'Stopped', ok: false, text: error instanceof TacitError ? error.toString() : String(error), values: [] });
+    add({
+      title: 'Stopped',
+      ok: false,
+      text: error instanceof TacitError ? error.toString() : String(error),
+      values: [],
+    });
     return { steps, proof: null };
   }
 }
@@ -83,7 +92,11 @@ async function allSteps(
   return formatProof({ index, hashes: path, checkpoint: note });
 }
 
-function signatureStep(note: string, logKey: VerifierKey, add: (step: VerifyStep) => void): ReturnType<typeof LogClient.open> {
+function signatureStep(
+  note: string,
+  logKey: VerifierKey,
+  add: (step: VerifyStep) => void,
+): ReturnType<typeof LogClient.open> {
   const checkpoint = LogClient.open(note, logKey);
   add({
     title: 'Signature',
@@ -118,7 +131,10 @@ async function consistencyStep(
     add({
       title: 'Consistency',
       ok: seen === null || seen.size === 0,
-      text: seen === null || seen.size === 0 ? 'This browser has not seen the log before; it remembers this root from now on.' : `The log has shrunk: this browser saw ${seen.size} entries.`,
+      text:
+        seen === null || seen.size === 0
+          ? 'This browser has not seen the log before; it remembers this root from now on.'
+          : `The log has shrunk: this browser saw ${seen.size} entries.`,
       values: [],
     });
     return;

@@ -128,7 +128,14 @@ function options(spec: ChartSpec, host: HTMLElement): uPlot.Options {
       y: spec.range === undefined ? {} : { range: [spec.range[0], spec.range[1]] },
     },
     axes: [
-      { ...axis, label: spec.xLabel, labelFont: `12px ${token('--sans')}`, labelSize: 22, grid: { show: false }, incrs: INTEGER_STEPS },
+      {
+        ...axis,
+        label: spec.xLabel,
+        labelFont: `12px ${token('--sans')}`,
+        labelSize: 22,
+        grid: { show: false },
+        incrs: INTEGER_STEPS,
+      },
       { ...axis, size: 58, values: (_, splits) => splits.map((v) => spec.format(v)) },
     ],
     series: [{}, ...spec.series.map((s) => series(s, token))],
@@ -140,7 +147,12 @@ const INTEGER_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_
 
 function series(s: ChartSeries, token: (name: string) => string): uPlot.Series {
   const stroke = token(`--series-${s.style}`);
-  const points = { show: true, size: s.draw === 'points' ? 9 : 5, stroke, fill: s.draw === 'points' ? token('--surface') : stroke };
+  const points = {
+    show: true,
+    size: s.draw === 'points' ? 9 : 5,
+    stroke,
+    fill: s.draw === 'points' ? token('--surface') : stroke,
+  };
   if (s.draw === 'points') return { label: s.label, stroke, paths: () => null, points: { ...points, width: 2 } };
   const base: uPlot.Series = { label: s.label, stroke, width: 2, dash: DASHES[s.style], spanGaps: true, points };
   const stepped = s.draw === 'step' ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
@@ -153,7 +165,9 @@ function describe(spec: ChartSpec): string {
     const known = s.values.filter((v): v is number => v !== null);
     const [first, last] = [known[0], known.at(-1)];
     if (first === undefined || last === undefined) return `${s.label}: no values yet`;
-    return known.length === 1 ? `${s.label}: ${spec.format(first)}` : `${s.label}: from ${spec.format(first)} to ${spec.format(last)}`;
+    return known.length === 1
+      ? `${s.label}: ${spec.format(first)}`
+      : `${s.label}: from ${spec.format(first)} to ${spec.format(last)}`;
   });
   return `${spec.title}, by ${spec.xLabel}. ${parts.join('; ')}. The table below has every value.`;
 }

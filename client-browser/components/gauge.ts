@@ -41,9 +41,7 @@ function floor(epsilon: number): string {
 function hatch(x: number, width: number): TemplateResult<2>[] {
   const lines: TemplateResult<2>[] = [];
   for (let at = x + 0.8; at < x + width; at += 1.2) {
-    lines.push(
-      svg`<line class="gauge-hatch" x1=${at} x2=${at} y1="0" y2="8" vector-effect="non-scaling-stroke" />`,
-    );
+    lines.push(svg`<line class="gauge-hatch" x1=${at} x2=${at} y1="0" y2="8" vector-effect="non-scaling-stroke" />`);
   }
   return lines;
 }

@@ -4,7 +4,10 @@ import { formatDelta, formatEpsilon } from '../lib/format.ts';
 import { dataTable } from './data-table.ts';
 
 /** ε is shown with everything that gives it meaning: against whom, for what unit, and in odds. */
-export function guaranteeTable(guarantees: readonly GuaranteeView[], caption = 'What is promised, and against whom'): TemplateResult {
+export function guaranteeTable(
+  guarantees: readonly GuaranteeView[],
+  caption = 'What is promised, and against whom',
+): TemplateResult {
   return dataTable<GuaranteeView>({
     caption,
     columns: [

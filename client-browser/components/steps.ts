@@ -31,6 +31,8 @@ export function stepRail(steps: readonly Step[]): TemplateResult {
 function goTo(event: Event, id: string): void {
   event.preventDefault();
   const section = document.getElementById(id);
+  const folded = section?.querySelector<HTMLDetailsElement>(':scope > details');
+  if (folded != null) folded.open = true;
   section?.scrollIntoView({ block: 'start' });
   section?.focus({ preventScroll: true });
 }

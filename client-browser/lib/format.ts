@@ -48,7 +48,12 @@ export function formatEpsilon(epsilon: number): string {
 
 /** `1e-5`, with a true minus sign left to the reader's screen reader: `1e-5`. */
 export function formatDelta(delta: number): string {
-  return delta === 0 ? '0' : delta.toExponential().replace(/e([-+])0*/, 'e$1').replace('e+', 'e');
+  return delta === 0
+    ? '0'
+    : delta
+        .toExponential()
+        .replace(/e([-+])0*/, 'e$1')
+        .replace('e+', 'e');
 }
 
 /** `93.9 %`, or a dash when there is none. */

@@ -271,6 +271,7 @@ export class TacitOperator extends PageElement {
 customElements.define('tacit-operator', TacitOperator);
 
 function problemNotice(problem: RequestProblem): TemplateResult {
-  const title = problem.status === 401 || problem.status === 403 ? 'The operator token was not accepted.' : problem.message;
+  const title =
+    problem.status === 401 || problem.status === 403 ? 'The operator token was not accepted.' : problem.message;
   return notice('bad', title, `${problem.fix ?? ''} (${problem.code})`, true);
 }

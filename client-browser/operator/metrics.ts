@@ -7,7 +7,8 @@ import { formatCount, formatPercent } from '../lib/format.ts';
 /** Metrics: the coordinator's held-out data, never a participant's. */
 export function metricsTab(run: RunView): TemplateResult {
   const evaluations = byRound(run.evaluations);
-  if (evaluations.length === 0) return html`<p class="soft">No evaluation yet: the first one comes with the first published model.</p>`;
+  if (evaluations.length === 0)
+    return html`<p class="soft">No evaluation yet: the first one comes with the first published model.</p>`;
   const x = evaluations.map((e) => e.round);
   const accuracy: ChartSpec = {
     title: 'Accuracy and F1 on held-out data',

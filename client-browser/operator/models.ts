@@ -37,12 +37,19 @@ function modelTable(models: readonly ModelView[]): TemplateResult {
     rows: models,
     empty: 'No model is published yet.',
     columns: [
-      { label: 'Model', cell: (m) => html`<span class="mono">${m.id}</span>${m.promoted ? html` ${badge('in use', 'good')}` : nothing}` },
+      {
+        label: 'Model',
+        cell: (m) => html`<span class="mono">${m.id}</span>${m.promoted ? html` ${badge('in use', 'good')}` : nothing}`,
+      },
       { label: 'Round', align: 'end', cell: (m) => m.round },
       { label: 'Accuracy', align: 'end', cell: (m) => formatPercent(m.accuracy) },
       { label: 'F1', align: 'end', cell: (m) => formatPercent(m.f1) },
       { label: 'Published', cell: (m) => formatDate(m.createdAt) },
-      { label: 'Ledger entry', align: 'end', cell: (m) => html`<a href="./compliance.html#entry=${m.ledgerIndex}">${m.ledgerIndex}</a>` },
+      {
+        label: 'Ledger entry',
+        align: 'end',
+        cell: (m) => html`<a href="./compliance.html#entry=${m.ledgerIndex}">${m.ledgerIndex}</a>`,
+      },
       {
         label: 'Use',
         cell: (m) =>

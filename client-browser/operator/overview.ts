@@ -43,7 +43,11 @@ function doneRounds(run: RunView): number {
 function reasonNotice(run: RunView): TemplateResult {
   const [code = '', ...rest] = (run.reason ?? '').split(': ');
   const { title, body } = explainCode(code, rest.join(': ') || code);
-  return notice(run.state === 'failed' ? 'bad' : 'warn', title, html`${body} <span class="small mono">${run.reason}</span>`);
+  return notice(
+    run.state === 'failed' ? 'bad' : 'warn',
+    title,
+    html`${body} <span class="small mono">${run.reason}</span>`,
+  );
 }
 
 /** Overview: the figures, stages, who takes part, what is promised. */
@@ -108,7 +112,10 @@ function participantTable(participants: readonly ParticipantView[]): TemplateRes
     rows: participants,
     empty: 'Nobody has joined yet. Share the invitation link.',
     columns: [
-      { label: 'Organisation', cell: (p) => html`${p.organisation}<br /><span class="soft small mono">${p.clientId.slice(0, 12)}</span>` },
+      {
+        label: 'Organisation',
+        cell: (p) => html`${p.organisation}<br /><span class="soft small mono">${p.clientId.slice(0, 12)}</span>`,
+      },
       { label: 'Answer', cell: (p) => badge(...STATES[p.state]) },
       { label: 'Connection', cell: (p) => (p.connected ? 'connected' : 'not connected') },
       { label: 'Engine', cell: (p) => p.engine || '–' },

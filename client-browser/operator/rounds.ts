@@ -32,7 +32,7 @@ export function roundsTab(
         {
           label: 'Round',
           cell: (r) =>
-            html`<button class="button button-small" @click=${() => show(r.round)} aria-label="Show round ${r.round}${r.attempt > 1 ? `, attempt ${r.attempt}` : ''}">${r.round}${r.attempt > 1 ? html` <span class="soft">try ${r.attempt}</span>` : nothing}</button>`,
+            html`<button class="button button-small" @click=${() => show(r.round)} ><span class="visually-hidden">Show round </span>${r.round}${r.attempt > 1 ? html` <span class="soft">try ${r.attempt}</span>` : nothing}</button>`,
         },
         { label: 'Stage', align: 'end', cell: (r) => r.stage + 1 },
         { label: 'Outcome', cell: outcome },
@@ -41,7 +41,10 @@ export function roundsTab(
         {
           label: 'Ledger entry',
           align: 'end',
-          cell: (r) => (r.ledgerIndex === null ? '–' : html`<a href="./compliance.html#entry=${r.ledgerIndex}">${r.ledgerIndex}</a>`),
+          cell: (r) =>
+            r.ledgerIndex === null
+              ? '–'
+              : html`<a href="./compliance.html#entry=${r.ledgerIndex}">${r.ledgerIndex}</a>`,
         },
       ],
     })}</section>
@@ -54,7 +57,8 @@ function total(round: RoundView): number {
 
 function outcome(round: RoundView): TemplateResult {
   if (round.phase === 'done') return badge('released', 'good');
-  if (round.phase === 'aborted') return html`${badge('aborted', 'warn')} <span class="small soft">${round.reason ?? ''}</span>`;
+  if (round.phase === 'aborted')
+    return html`${badge('aborted', 'warn')} <span class="small soft">${round.reason ?? ''}</span>`;
   return badge(PHASES[round.phase], 'live');
 }
 
@@ -81,7 +85,8 @@ function funnelPanel(round: RoundView): TemplateResult {
 /** What the funnel says, in a sentence. */
 function lost(round: RoundView): string {
   const { advertised, survived } = round.funnel;
-  if (round.phase === 'aborted') return `This round ended without a result: ${round.reason ?? 'no reason given'}. Its noise and keys are never used again.`;
+  if (round.phase === 'aborted')
+    return `This round ended without a result: ${round.reason ?? 'no reason given'}. Its noise and keys are never used again.`;
   if (round.phase !== 'done') return `In progress: ${PHASES[round.phase]}.`;
   const gone = advertised - survived;
   return gone <= 0

@@ -15,10 +15,18 @@ export function runList(runs: readonly RunView[]): TemplateResult {
     rows: sorted,
     empty: 'No run yet. Start one with: tacit run create plan.yaml',
     columns: [
-      { label: 'Run', cell: (r) => html`<a href=${fragment({ run: r.id })}>${r.name}</a><br /><span class="soft small mono">${r.id}</span>` },
+      {
+        label: 'Run',
+        cell: (r) =>
+          html`<a href=${fragment({ run: r.id })}>${r.name}</a><br /><span class="soft small mono">${r.id}</span>`,
+      },
       { label: 'State', cell: stateBadge },
       { label: 'Round', align: 'end', cell: (r) => `${r.round} of ${r.rounds}` },
-      { label: 'Participants', align: 'end', cell: (r) => r.participants.filter((p) => p.state === 'consented').length },
+      {
+        label: 'Participants',
+        align: 'end',
+        cell: (r) => r.participants.filter((p) => p.state === 'consented').length,
+      },
       { label: 'Accuracy', align: 'end', cell: (r) => formatPercent(bestAccuracy(r)) },
       { label: 'ε against the coordinator', align: 'end', cell: epsilonOf },
       { label: 'Created', cell: (r) => formatDate(r.createdAt) },

@@ -16,7 +16,11 @@ export function dataSection(state: ParticipantState, actions: Actions): Template
   return html`
     ${
       task?.consentedBefore && data.status === 'none' && !fixed
-        ? notice('plain', 'You consented earlier in this browser.', 'Your texts were not kept. Choose the same data again and training goes on.')
+        ? notice(
+            'plain',
+            'You consented earlier in this browser.',
+            'Your texts were not kept. Choose the same data again and training goes on.',
+          )
         : nothing
     }
     ${task === null || fixed ? nothing : html`<p>Each text needs one of the labels <strong>${task.labels.join(', ')}</strong>.</p>`}
@@ -146,7 +150,14 @@ function droppedTable(report: DataReport): TemplateResult {
     columns: [
       { label: 'Why', cell: (d) => dropReason(d.reason) },
       { label: 'Rows', align: 'end', cell: (d) => formatCount(d.count) },
-      { label: 'For example', cell: (d) => html`<span class="small">${d.examples.slice(0, 3).map((e) => `${e.source} line ${e.line}`).join(', ')}</span>` },
+      {
+        label: 'For example',
+        cell: (d) =>
+          html`<span class="small">${d.examples
+            .slice(0, 3)
+            .map((e) => `${e.source} line ${e.line}`)
+            .join(', ')}</span>`,
+      },
     ],
   });
 }

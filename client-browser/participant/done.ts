@@ -49,7 +49,13 @@ function contributed(state: ParticipantState): TemplateResult {
 }
 
 function forgetting(state: ParticipantState, actions: Actions): TemplateResult {
-  if (state.forgotten) return notice('good', 'This browser has forgotten you.', 'Identity, consent memory and your own ledger are deleted. You may close the page.', true);
+  if (state.forgotten)
+    return notice(
+      'good',
+      'This browser has forgotten you.',
+      'Identity, consent memory and your own ledger are deleted. You may close the page.',
+      true,
+    );
   return html`<div class="stack-tight">
       <h3>On this device</h3>
       <p>Kept: your identity, what you consented to, and your own ledger of what your data was charged. Your texts were never stored.</p>

@@ -5,6 +5,7 @@ import { gauge } from '../components/gauge.ts';
 import { formatDuration, formatSeconds } from '../lib/format.ts';
 import { MY_PHASES } from '../lib/words.ts';
 import type { Actions } from './main.ts';
+import { bytesSent } from './sent.ts';
 import { currentStep, type ParticipantState, secondsLeft } from './state.ts';
 
 /** 6. Live: what this device does right now, its loss, its budget; pause. */
@@ -14,6 +15,7 @@ export function liveSection(state: ParticipantState, actions: Actions): Template
     ${live ? progress(state, actions) : nothing}
     ${state.charge === null ? nothing : budget(state)}
     ${lossChart(state)}
+    ${bytesSent(state)}
   `;
 }
 

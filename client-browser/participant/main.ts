@@ -107,7 +107,10 @@ export class TacitParticipant extends PageElement implements Actions {
       this.worker = new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module', name: 'tacit' });
       this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.receive(event.data);
       this.worker.onerror = (event) =>
-        this.receive({ kind: 'workerFailed', problem: { code: 'WORKER_FAILED', message: event.message || 'the training worker stopped' } });
+        this.receive({
+          kind: 'workerFailed',
+          problem: { code: 'WORKER_FAILED', message: event.message || 'the training worker stopped' },
+        });
     }
     this.worker.postMessage(message);
   }
@@ -118,7 +121,8 @@ export class TacitParticipant extends PageElement implements Actions {
     const now = currentStep(this.state);
     if (now !== step) void this.updateComplete.then(() => this.arrive(now));
     const { phase } = this.state;
-    document.title = phase === null || now !== 'live' ? 'Take part · Tacit' : `Round ${phase.round} of ${phase.rounds} · Tacit`;
+    document.title =
+      phase === null || now !== 'live' ? 'Take part · Tacit' : `Round ${phase.round} of ${phase.rounds} · Tacit`;
   }
 
   /** A new step takes the focus, so that a keyboard or a screen reader lands where there is something to do. */
@@ -254,10 +258,17 @@ export class TacitParticipant extends PageElement implements Actions {
     `;
   }
 
+  /** From training on, the steps before fold away, so that what happens now is what is seen. */
   private section(id: StepId, body: unknown): TemplateResult {
-    return html`<section class="panel stack" id=${id} tabindex="-1" aria-labelledby="${id}-title">
-      <h2 id="${id}-title">${LABELS[id]}</h2>
-      ${body}
+    const at = STEP_IDS.indexOf(currentStep(this.state));
+    const folded = at >= STEP_IDS.indexOf('live') && STEP_IDS.indexOf(id) < STEP_IDS.indexOf('live');
+    const title = html`<h2 id="${id}-title">${LABELS[id]}</h2>`;
+    return html`<section class="panel" id=${id} tabindex="-1" aria-labelledby="${id}-title">
+      ${
+        folded
+          ? html`<details class="fold"><summary>${title}</summary><div class="stack">${body}</div></details>`
+          : html`<div class="stack">${title} ${body}</div>`
+      }
     </section>`;
   }
 }

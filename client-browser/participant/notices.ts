@@ -6,14 +6,22 @@ import type { Actions } from './main.ts';
 import { currentStep, missedRounds, type ParticipantState } from './state.ts';
 
 /** States that matter more than the step: stopped, coordinator gone, round missed, slow engine, tab was hidden. */
-export function notices(state: ParticipantState, gone: boolean, hiddenForMs: number | null, actions: Actions): TemplateResult {
+export function notices(
+  state: ParticipantState,
+  gone: boolean,
+  hiddenForMs: number | null,
+  actions: Actions,
+): TemplateResult {
   return html`${stopped(state, actions)} ${lost(state, gone)} ${lastRound(state)} ${slowEngine(state)} ${hiddenTab(state, hiddenForMs)}`;
 }
 
 function stopped(state: ParticipantState, actions: Actions): unknown {
   if (state.stopped === null || state.left) return nothing;
   const { code, message, fix, how } = state.stopped;
-  const { title, body } = explainCode(code, how === 'refused' ? 'This training was refused.' : 'Training stopped on this device.');
+  const { title, body } = explainCode(
+    code,
+    how === 'refused' ? 'This training was refused.' : 'Training stopped on this device.',
+  );
   const tone = how === 'refused' || ENDINGS.has(code) ? 'warn' : 'bad';
   return html`${notice(tone, title, html`${body} <span class="small soft">${code}: ${message}. ${fix}</span>`, true)}
     ${RETRY.has(code) || how === 'failed' ? html`<p class="row"><button class="button" @click=${() => actions.resume()}>Try again</button></p>` : nothing}`;
@@ -41,22 +49,43 @@ function lastRound(state: ParticipantState): unknown {
   if (currentStep(state) !== 'live' || state.stopped !== null) return nothing;
   const last = state.rounds.at(-1);
   if (last?.outcome === 'aborted') {
-    const { title, body } = explainCode((last.reason ?? '').split(':')[0] ?? '', `Round ${last.round} ended without a result.`);
-    return notice('warn', title, html`${body} <span class="small soft">Round ${last.round}: ${last.reason ?? 'no reason given'}.</span>`, true);
+    const { title, body } = explainCode(
+      (last.reason ?? '').split(':')[0] ?? '',
+      `Round ${last.round} ended without a result.`,
+    );
+    return notice(
+      'warn',
+      title,
+      html`${body} <span class="small soft">Round ${last.round}: ${last.reason ?? 'no reason given'}.</span>`,
+      true,
+    );
   }
   const [missed] = missedRounds(state);
   if (missed === undefined || missed !== last) return nothing;
-  return notice('warn', `Round ${missed.round} closed without you.`, 'Your device was not ready in time. Nothing of it is in the sum, and you are in the next round.', true);
+  return notice(
+    'warn',
+    `Round ${missed.round} closed without you.`,
+    'Your device was not ready in time. Nothing of it is in the sum, and you are in the next round.',
+    true,
+  );
 }
 
 /** Without a GPU the page still trains, slower; the person should know before consenting to the wait. */
 function slowEngine(state: ParticipantState): unknown {
   if (state.engine === null || currentStep(state) === 'done' || currentStep(state) === 'live') return nothing;
   if (/webgl|webgpu/i.test(state.engine.name)) return nothing;
-  return notice('plain', 'No graphics processor is used.', html`WebGL and WebGPU are missing or gave wrong results here, so the processor computes (${state.engine.name}). It works, but takes longer.`);
+  return notice(
+    'plain',
+    'No graphics processor is used.',
+    html`WebGL and WebGPU are missing or gave wrong results here, so the processor computes (${state.engine.name}). It works, but takes longer.`,
+  );
 }
 
 function hiddenTab(state: ParticipantState, hiddenForMs: number | null): unknown {
   if (hiddenForMs === null || hiddenForMs < 3000 || currentStep(state) !== 'live') return nothing;
-  return notice('plain', 'Welcome back.', `This tab was in the background for ${formatDuration(hiddenForMs / 1000)}. Training went on in its worker; browsers may slow it down there, so a visible tab is faster.`);
+  return notice(
+    'plain',
+    'Welcome back.',
+    `This tab was in the background for ${formatDuration(hiddenForMs / 1000)}. Training went on in its worker; browsers may slow it down there, so a visible tab is faster.`,
+  );
 }

@@ -4,25 +4,26 @@ import { dataTable } from '../components/data-table.ts';
 import { formatBytes, formatHex } from '../lib/format.ts';
 import type { MyRound, ParticipantState } from './state.ts';
 
-/** 4. What will be sent, before consent; after a round, what was. */
+/** 4. What will be sent, before consent. */
 export function sentSection(state: ParticipantState): TemplateResult {
-  const uploads = state.rounds.filter((r) => r.upload !== null).reverse();
   return html`${dataTable<SentItem>({
-      caption: 'Everything that leaves this device',
-      rows: state.items,
-      empty: '',
-      columns: [
-        { label: 'What', cell: (i) => i.what },
-        { label: 'In which form', cell: (i) => i.form },
-        { label: 'Size', align: 'end', cell: (i) => formatBytes(i.sizeBytes) },
-        { label: 'When', cell: (i) => i.when },
-      ],
-    })}
-    <p>Never sent: your texts and labels, the loss on your data, and any update that is not clipped, noised and masked.</p>
-    ${uploads.length === 0 ? nothing : bytesShown(uploads)}`;
+    caption: 'Everything that leaves this device',
+    rows: state.items,
+    empty: '',
+    columns: [
+      { label: 'What', cell: (i) => i.what },
+      { label: 'In which form', cell: (i) => i.form },
+      { label: 'Size', align: 'end', cell: (i) => formatBytes(i.sizeBytes) },
+      { label: 'When', cell: (i) => i.when },
+    ],
+  })}
+    <p>Never sent: your texts and labels, the loss on your data, and any update that is not clipped, noised and masked.</p>`;
 }
 
-function bytesShown(uploads: readonly MyRound[]): TemplateResult {
+/** What left in each round, for looking at and comparing with the browser's own network log. */
+export function bytesSent(state: ParticipantState): unknown {
+  const uploads = state.rounds.filter((r) => r.upload !== null).reverse();
+  if (uploads.length === 0) return nothing;
   return html`<details>
     <summary>Show me the bytes</summary>
     <p>The masked update of each round. Without the masks that only the others together can take off, it cannot be told from random bytes.</p>

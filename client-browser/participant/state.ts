@@ -18,7 +18,12 @@ export interface MyRound {
 export type DataState =
   | { readonly status: 'none' }
   | { readonly status: 'reading'; readonly files: number }
-  | { readonly status: 'ready'; readonly report: DataReport; readonly preview: readonly PreviewRow[]; readonly files: readonly string[] }
+  | {
+      readonly status: 'ready';
+      readonly report: DataReport;
+      readonly preview: readonly PreviewRow[];
+      readonly files: readonly string[];
+    }
   | { readonly status: 'problem'; readonly problem: Problem; readonly columnsFound: readonly string[] };
 
 /** All that the participant page draws. A fold over what the worker says and the person does. */
@@ -26,7 +31,10 @@ export interface ParticipantState {
   readonly link: string | null;
   readonly about: AboutView | null;
   readonly run: RunView | null;
-  readonly connection: { readonly state: 'none' | 'connecting' | 'connected' | 'lost' | 'closed'; readonly detail: string };
+  readonly connection: {
+    readonly state: 'none' | 'connecting' | 'connected' | 'lost' | 'closed';
+    readonly detail: string;
+  };
   readonly identity: { readonly clientId: string; readonly sealed: boolean } | null;
   readonly task: TaskView | null;
   readonly items: readonly SentItem[];
@@ -36,12 +44,26 @@ export interface ParticipantState {
   readonly consent: 'none' | 'sending' | 'given';
   readonly receipt: unknown;
   readonly objection: Problem | null;
-  readonly stopped: { readonly code: string; readonly message: string; readonly fix: string; readonly how: 'refused' | 'failed' } | null;
-  readonly phase: { readonly round: number; readonly rounds: number; readonly stage: number; readonly phase: RoundPhase } | null;
+  readonly stopped: {
+    readonly code: string;
+    readonly message: string;
+    readonly fix: string;
+    readonly how: 'refused' | 'failed';
+  } | null;
+  readonly phase: {
+    readonly round: number;
+    readonly rounds: number;
+    readonly stage: number;
+    readonly phase: RoundPhase;
+  } | null;
   readonly rounds: readonly MyRound[];
   /** Clock readings at the starts of rounds, for the estimate of what remains. */
   readonly roundStarts: readonly { readonly round: number; readonly at: number }[];
-  readonly charge: { readonly guarantee: GuaranteeView; readonly budgetEpsilon: number; readonly spentEpsilon: number } | null;
+  readonly charge: {
+    readonly guarantee: GuaranteeView;
+    readonly budgetEpsilon: number;
+    readonly spentEpsilon: number;
+  } | null;
   readonly ledger: { readonly size: number; readonly root: string; readonly verified: boolean } | null;
   readonly paused: boolean;
   readonly finished: RunView | null;
@@ -89,7 +111,10 @@ export function afterMessage(state: ParticipantState, message: FromWorker, now: 
     case 'reading':
       return { ...state, data: { status: 'reading', files: message.files } };
     case 'data':
-      return { ...state, data: { status: 'ready', report: message.report, preview: message.preview, files: message.files } };
+      return {
+        ...state,
+        data: { status: 'ready', report: message.report, preview: message.preview, files: message.files },
+      };
     case 'dataProblem':
       return { ...state, data: { status: 'problem', problem: message.problem, columnsFound: message.columnsFound } };
     case 'objection':

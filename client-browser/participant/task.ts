@@ -15,7 +15,7 @@ export function taskSection(state: ParticipantState): TemplateResult {
       <dt>Sorts texts into</dt><dd>${run.labels.join(', ')}</dd>
       <dt>Trains</dt><dd>${run.stages.map((s) => `${s.train} (${formatCount(s.updateElements)} numbers, ${plural(s.rounds, 'round')})`).join('; then ')}</dd>
       ${modelBytes === undefined ? nothing : html`<dt>Model</dt><dd>${formatBytes(modelBytes)}, downloaded once</dd>`}
-      <dt>Time on this device</dt><dd role="status">${timeWords(state)}</dd>
+      <dt>Time on this device</dt><dd><span role="status">${timeWords(state)}</span></dd>
       <dt>Computes with</dt>
       <dd>${engine === null ? 'chosen when you connect: the fastest that gives right results here' : `${engine.name}: ${engine.reason}`}</dd>
     </dl>
@@ -26,7 +26,8 @@ export function taskSection(state: ParticipantState): TemplateResult {
 function timeWords(state: ParticipantState): string {
   const { run, engine, data } = state;
   if (run === null || engine === null) return 'measured when you connect';
-  if (data.status !== 'ready') return `${formatDuration(engine.secondsPerExample * 1000)} for a thousand texts, each time they are read`;
+  if (data.status !== 'ready')
+    return `${formatDuration(engine.secondsPerExample * 1000)} for a thousand texts, each time they are read`;
   const { kept } = data.report;
   const readings = run.stages.reduce((n, s) => n + (s.train === 'head' ? 1 : s.rounds * s.samplingProbability), 0);
   return `${formatDuration(engine.secondsPerExample * kept * readings)} of computing for your ${plural(kept, 'text')}, besides waiting for the others`;
@@ -52,7 +53,12 @@ function enginesTable(tried: readonly EngineRow[]): TemplateResult {
         { label: 'Engine', cell: (e) => e.name },
         { label: 'Result', cell: (e) => STATES[e.state] },
         { label: 'Why', cell: (e) => e.reason },
-        { label: 'Benchmark', align: 'end', cell: (e) => (e.milliseconds === undefined || Number.isNaN(e.milliseconds) ? '–' : `${e.milliseconds.toFixed(0)} ms`) },
+        {
+          label: 'Benchmark',
+          align: 'end',
+          cell: (e) =>
+            e.milliseconds === undefined || Number.isNaN(e.milliseconds) ? '–' : `${e.milliseconds.toFixed(0)} ms`,
+        },
       ],
     })}
   </details>`;

@@ -15,7 +15,7 @@ export function whoSection(state: ParticipantState, keyFingerprint: string | nul
             <dt>Its key</dt>
             <dd class="row"><span class="hash">${keyFingerprint ?? about.fingerprint}</span> ${keyBadge(link, keyFingerprint)}</dd>
             <dt>Its ledger</dt><dd><span class="mono">${about.origin}</span> · <a href="./compliance.html">read and verify it</a></dd>
-            <dt>Connection</dt><dd role="status">${connectionWords(state)}</dd>
+            <dt>Connection</dt><dd><span role="status">${connectionWords(state)}</span></dd>
             ${
               state.identity === null
                 ? nothing

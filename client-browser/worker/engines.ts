@@ -35,7 +35,9 @@ export interface ChosenEngine extends Selection {
 export async function chooseBrowserEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine> {
   const candidates = browserEngineCandidates();
   const { engine, report } = await selectEngine(candidates, prove, { exhaustive: true });
-  const right = report.filter((row) => row.state === 'slower').sort((a, b) => (a.milliseconds ?? 0) - (b.milliseconds ?? 0));
+  const right = report
+    .filter((row) => row.state === 'slower')
+    .sort((a, b) => (a.milliseconds ?? 0) - (b.milliseconds ?? 0));
   const others = right.flatMap((row) => candidates.filter((c) => c.name === row.name));
   const used = report.find((row) => row.state === 'used');
   return {

@@ -149,7 +149,9 @@ export class WorkerHost {
     const { post } = this.#ports;
     const told = (name: string, reason: string, secondsPerExample: number): void =>
       post({ kind: 'session', event: { kind: 'engine', name, reason, secondsPerExample } });
-    this.#engine ??= await this.#ports.chooseEngine((name, reason) => told(name, reason, this.#engine?.secondsPerExample ?? 0));
+    this.#engine ??= await this.#ports.chooseEngine((name, reason) =>
+      told(name, reason, this.#engine?.secondsPerExample ?? 0),
+    );
     const { engine, report, secondsPerExample } = this.#engine;
     post({ kind: 'engines', tried: report });
     told(engine.name, report.find((row) => row.state === 'used')?.reason ?? '', secondsPerExample);
@@ -209,7 +211,9 @@ export class WorkerHost {
     try {
       const { records, report } = await readFiles(files, { text, label, labels: task.labels });
       this.#records = records;
-      const preview = records.slice(0, PREVIEW_ROWS).map((r) => ({ place: r.id, label: r.label, text: r.text.slice(0, PREVIEW_CHARS) }));
+      const preview = records
+        .slice(0, PREVIEW_ROWS)
+        .map((r) => ({ place: r.id, label: r.label, text: r.text.slice(0, PREVIEW_CHARS) }));
       this.#ports.post({ kind: 'data', report, preview, files: files.map((f) => f.path) });
       this.#data.resolve(records);
     } catch (error) {

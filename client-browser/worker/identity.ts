@@ -10,7 +10,12 @@ export interface Identity {
 
 /** AES-256-GCM, or the bare seed where the page is no secure context and WebCrypto therefore absent. */
 type Stored =
-  | { readonly form: 'sealed'; readonly key: CryptoKey; readonly iv: Uint8Array<ArrayBuffer>; readonly seed: ArrayBuffer }
+  | {
+      readonly form: 'sealed';
+      readonly key: CryptoKey;
+      readonly iv: Uint8Array<ArrayBuffer>;
+      readonly seed: ArrayBuffer;
+    }
   | { readonly form: 'bare'; readonly seed: Uint8Array };
 
 const SEED_BYTES = 32;

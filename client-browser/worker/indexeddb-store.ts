@@ -1,6 +1,13 @@
 import { TacitError } from '../../shared/core/errors.ts';
 import { sha256Hex } from '../../shared/core/hash.ts';
-import { blobMissing, checkAppend, checkBlobName, checkRange, checkStream, conflict } from '../../shared/store/names.ts';
+import {
+  blobMissing,
+  checkAppend,
+  checkBlobName,
+  checkRange,
+  checkStream,
+  conflict,
+} from '../../shared/store/names.ts';
 import type { Store, StoredEvent, StoreErrorCode } from '../../shared/store/port.ts';
 import { answer, committed, DATABASES, openDatabase } from './database.ts';
 

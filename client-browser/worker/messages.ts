@@ -42,7 +42,12 @@ export type FromWorker =
   | { readonly kind: 'task'; readonly task: TaskView }
   | { readonly kind: 'engines'; readonly tried: readonly EngineRow[] }
   | { readonly kind: 'reading'; readonly files: number }
-  | { readonly kind: 'data'; readonly report: DataReport; readonly preview: readonly PreviewRow[]; readonly files: readonly string[] }
+  | {
+      readonly kind: 'data';
+      readonly report: DataReport;
+      readonly preview: readonly PreviewRow[];
+      readonly files: readonly string[];
+    }
   | { readonly kind: 'dataProblem'; readonly problem: Problem; readonly columnsFound: readonly string[] }
   | { readonly kind: 'objection'; readonly problem: Problem }
   | { readonly kind: 'paused' }

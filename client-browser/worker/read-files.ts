@@ -5,7 +5,13 @@ import { csvRows } from '../../shared/text/csv.ts';
 import type { TextErrorCode } from '../../shared/text/errors.ts';
 import { jsonlRows } from '../../shared/text/jsonl.ts';
 import { parseMail } from '../../shared/text/mail.ts';
-import { collectRecords, type ParsedRecords, type RecordColumns, type Row, requireRecords } from '../../shared/text/records.ts';
+import {
+  collectRecords,
+  type ParsedRecords,
+  type RecordColumns,
+  type Row,
+  requireRecords,
+} from '../../shared/text/records.ts';
 import type { DroppedFile } from './messages.ts';
 
 const TABLE = /\.(csv|tsv|jsonl|ndjson)$/i;
@@ -19,7 +25,9 @@ const MAX_BYTES = 1 << 30;
  * @throws DATA_FORMAT, DATA_COLUMNS, DATA_EMPTY, DATA_LABELS, DATA_TOO_LARGE
  */
 export async function readFiles(files: readonly DroppedFile[], columns: RecordColumns): Promise<ParsedRecords> {
-  const usable = [...files].filter((f) => TABLE.test(f.path) || TEXT.test(f.path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  const usable = [...files]
+    .filter((f) => TABLE.test(f.path) || TEXT.test(f.path))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
   if (usable.length === 0) {
     throw new TacitError<TextErrorCode>('DATA_FORMAT', 'none of these files is read as data', {
       fix: 'Choose .csv, .tsv or .jsonl files, or a folder of .txt or .eml files in subfolders named by label.',
@@ -51,7 +59,13 @@ async function textRow(file: DroppedFile, bytes: Uint8Array, columns: RecordColu
   if (text === undefined) return { line: 1, dropped: /\.eml$/i.test(file.path) ? 'unreadable' : 'bad-utf8' };
   const column = typeof columns.text === 'string' ? columns.text : (columns.text[0] ?? 'text');
   const label = file.path.split('/').at(-2) ?? '';
-  return { line: 1, values: new Map([[column, text], [columns.label, label]]) };
+  return {
+    line: 1,
+    values: new Map([
+      [column, text],
+      [columns.label, label],
+    ]),
+  };
 }
 
 async function textOf(path: string, bytes: Uint8Array): Promise<string | undefined> {

@@ -1,11 +1,11 @@
-import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import express, { type RequestHandler } from 'express';
 import pino from 'pino';
+import type { FromWorker } from '../../client-browser/worker/messages.ts';
 import { createHttpApp } from '../../coordinator/http/app.ts';
 import { securityHeaders } from '../../coordinator/http/headers.ts';
 import type { CoordinatorService } from '../../coordinator/service.ts';
-import type { FromWorker } from '../../client-browser/worker/messages.ts';
 import type { Ledger } from '../../shared/ledger/log.ts';
 import type { BudgetView, CoordinatorEvent, ModelView, RoundView, RunView } from '../../shared/protocol/views.ts';
 import * as fixtures from './fixtures.ts';
@@ -36,7 +36,16 @@ export interface PagesServer {
 /** The real HTTP surface (headers, policy, routes) over views that a test chooses. */
 export async function servePages(pagesDir: string): Promise<PagesServer> {
   const log = await fixtures.ledger();
-  const shown: Shown = { runs: [fixtures.run()], rounds: fixtures.rounds(), models: fixtures.models(), budgets: await fixtures.budgetsOf(log), ledger: log, script: null, tamper: null, down: false };
+  const shown: Shown = {
+    runs: [fixtures.run()],
+    rounds: fixtures.rounds(),
+    models: fixtures.models(),
+    budgets: await fixtures.budgetsOf(log),
+    ledger: log,
+    script: null,
+    tamper: null,
+    down: false,
+  };
   const listeners = new Set<(event: CoordinatorEvent) => void>();
   const asked: PagesServer['asked'] = [];
   const closing = new AbortController();
@@ -77,14 +86,16 @@ function service(shown: Shown, listeners: Set<(event: CoordinatorEvent) => void>
     get ledger() {
       return shown.ledger;
     },
-    about: () => fixtures.about(shown.ledger),
+    about: () => fixtures.ABOUT,
     runs: () => shown.runs,
     run: (id: string) => shown.runs.find((r) => r.id === id),
     rounds: () => shown.rounds,
     models: () => shown.models,
     budgets: () => shown.budgets,
     stopRun: async (id: string) => {
-      shown.runs = shown.runs.map((r) => (r.id === id ? { ...r, state: 'stopped', reason: 'STOPPED: by the operator' } : r));
+      shown.runs = shown.runs.map((r) =>
+        r.id === id ? { ...r, state: 'stopped', reason: 'STOPPED: by the operator' } : r,
+      );
       return shown.runs[0];
     },
     promote: async (id: string) => {
@@ -126,14 +137,18 @@ function scriptedWorker(shown: Shown): RequestHandler {
     const script = JSON.stringify(shown.script);
     headers(request, response, () => {
       response.type('text/javascript').set('Cache-Control', 'no-store');
-      response.send(`const script = ${script}; onmessage = ({ data }) => { for (const m of script[data.kind] ?? []) postMessage(m); };`);
+      response.send(
+        `const script = ${script}; onmessage = ({ data }) => { for (const m of script[data.kind] ?? []) postMessage(m); };`,
+      );
     });
   };
 }
 
 function tampered(shown: Shown): RequestHandler {
   return (request, response, next) => {
-    const body = request.path.startsWith('/ledger/') ? shown.tamper?.(request.path.slice('/ledger/'.length)) : undefined;
+    const body = request.path.startsWith('/ledger/')
+      ? shown.tamper?.(request.path.slice('/ledger/'.length))
+      : undefined;
     if (body === undefined) next();
     else response.end(body);
   };

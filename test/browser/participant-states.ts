@@ -9,24 +9,65 @@ const HASH = '4f1c9a'.padEnd(64, '07');
 
 const CONNECT: readonly FromWorker[] = [
   { kind: 'identity', clientId: '9f2b'.padEnd(32, '1c'), sealed: true },
-  { kind: 'engines', tried: [
-    { name: 'tfjs webgpu', state: 'missing', reason: 'this browser, or this address, has no WebGPU', milliseconds: undefined },
-    { name: 'tfjs webgl', state: 'used', reason: 'gradients are right; 41.2 ms a step', milliseconds: 41.2 },
-    { name: 'tfjs wasm', state: 'slower', reason: 'gradients are right; 88.0 ms a step against 41.2 ms', milliseconds: 88 },
-    { name: 'tfjs cpu', state: 'slower', reason: 'gradients are right; 612 ms a step against 41.2 ms', milliseconds: 612 },
-  ] },
-  session({ kind: 'engine', name: 'tfjs webgl', reason: 'gradients are right; 41.2 ms a step', secondsPerExample: 0.0103 }),
+  {
+    kind: 'engines',
+    tried: [
+      {
+        name: 'tfjs webgpu',
+        state: 'missing',
+        reason: 'this browser, or this address, has no WebGPU',
+        milliseconds: undefined,
+      },
+      { name: 'tfjs webgl', state: 'used', reason: 'gradients are right; 41.2 ms a step', milliseconds: 41.2 },
+      {
+        name: 'tfjs wasm',
+        state: 'slower',
+        reason: 'gradients are right; 88.0 ms a step against 41.2 ms',
+        milliseconds: 88,
+      },
+      {
+        name: 'tfjs cpu',
+        state: 'slower',
+        reason: 'gradients are right; 612 ms a step against 41.2 ms',
+        milliseconds: 612,
+      },
+    ],
+  },
+  session({
+    kind: 'engine',
+    name: 'tfjs webgl',
+    reason: 'gradients are right; 41.2 ms a step',
+    secondsPerExample: 0.0103,
+  }),
   session({ kind: 'connection', state: 'connecting' }),
-  { kind: 'task', task: { run: 'run-7f3a', text: 'text', label: 'label', labels: ['ham', 'spam'], consentedBefore: false } },
+  {
+    kind: 'task',
+    task: { run: 'run-7f3a', text: 'text', label: 'label', labels: ['ham', 'spam'], consentedBefore: false },
+  },
   session({ kind: 'connection', state: 'connected' }),
   session({
     kind: 'invitation',
     about: fixtures.ABOUT,
     run: fixtures.run({ state: 'waiting', round: 0, phase: null, evaluations: [] }),
     items: [
-      { what: 'Your public key and the name you give', form: 'in the open, in the ledger', sizeBytes: 132, when: 'once' },
-      { what: 'Update of stage 1: 514 numbers', form: 'clipped, noised and masked: uniform random numbers to anyone without the other masks', sizeBytes: 2056, when: 'once a round, 60 rounds' },
-      { what: 'Session keys and shares of secrets', form: 'public keys; shares sealed for the other participants', sizeBytes: 4000, when: 'every round' },
+      {
+        what: 'Your public key and the name you give',
+        form: 'in the open, in the ledger',
+        sizeBytes: 132,
+        when: 'once',
+      },
+      {
+        what: 'Update of stage 1: 514 numbers',
+        form: 'clipped, noised and masked: uniform random numbers to anyone without the other masks',
+        sizeBytes: 2056,
+        when: 'once a round, 60 rounds',
+      },
+      {
+        what: 'Session keys and shares of secrets',
+        form: 'public keys; shares sealed for the other participants',
+        sizeBytes: 4000,
+        when: 'every round',
+      },
     ],
   }),
 ];
@@ -35,7 +76,14 @@ const REPORT: DataReport = {
   read: 1204,
   kept: 1187,
   dropped: [
-    { reason: 'unknown-label', count: 12, examples: [{ source: 'mail.csv', line: 17 }, { source: 'mail.csv', line: 230 }] },
+    {
+      reason: 'unknown-label',
+      count: 12,
+      examples: [
+        { source: 'mail.csv', line: 17 },
+        { source: 'mail.csv', line: 230 },
+      ],
+    },
     { reason: 'empty-text', count: 5, examples: [{ source: 'mail.csv', line: 401 }] },
   ],
   labels: { ham: 921, spam: 266 },
@@ -45,16 +93,39 @@ const REPORT: DataReport = {
 
 const DATA: readonly FromWorker[] = [
   { kind: 'reading', files: 1 },
-  { kind: 'data', report: REPORT, files: ['mail.csv'], preview: [
-    { place: 'mail.csv:2', label: 'ham', text: 'Minutes of Tuesday Attached are the minutes; please send corrections by Friday.' },
-    { place: 'mail.csv:3', label: 'spam', text: 'You have been selected! Click url to claim your prize before midnight.' },
-  ] },
+  {
+    kind: 'data',
+    report: REPORT,
+    files: ['mail.csv'],
+    preview: [
+      {
+        place: 'mail.csv:2',
+        label: 'ham',
+        text: 'Minutes of Tuesday Attached are the minutes; please send corrections by Friday.',
+      },
+      {
+        place: 'mail.csv:3',
+        label: 'spam',
+        text: 'You have been selected! Click url to claim your prize before midnight.',
+      },
+    ],
+  },
 ];
 
-const CONSENTED = session({ kind: 'consented', receipt: { run: 'run-7f3a', planHash: HASH, signature: 'c2lnbmF0dXJl' } });
-const phase = (round: number, name: Extract<ParticipantEvent, { kind: 'phase' }>['phase']): FromWorker => session({ kind: 'phase', round, rounds: 68, stage: 0, phase: name });
+const CONSENTED = session({
+  kind: 'consented',
+  receipt: { run: 'run-7f3a', planHash: HASH, signature: 'c2lnbmF0dXJl' },
+});
+const phase = (round: number, name: Extract<ParticipantEvent, { kind: 'phase' }>['phase']): FromWorker =>
+  session({ kind: 'phase', round, rounds: 68, stage: 0, phase: name });
 const charged = (round: number, spentEpsilon: number): FromWorker =>
-  session({ kind: 'charged', round, guarantee: fixtures.guarantee('the coordinator and 1 participant', 3), budgetEpsilon: 3, spentEpsilon });
+  session({
+    kind: 'charged',
+    round,
+    guarantee: fixtures.guarantee('the coordinator and 1 participant', 3),
+    budgetEpsilon: 3,
+    spentEpsilon,
+  });
 
 function round(n: number): readonly FromWorker[] {
   return [
@@ -71,29 +142,87 @@ function round(n: number): readonly FromWorker[] {
 const LIVE: readonly FromWorker[] = [CONSENTED, ...[1, 2, 3, 4].flatMap(round), phase(5, 'training')];
 
 export type Script = Partial<Record<string, readonly FromWorker[]>>;
-const until = (consent: readonly FromWorker[], more: Script = {}): Script => ({ connect: CONNECT, files: DATA, consent, ...more });
+const until = (consent: readonly FromWorker[], more: Script = {}): Script => ({
+  connect: CONNECT,
+  files: DATA,
+  consent,
+  ...more,
+});
 
 /** Scripts by the state they lead to. */
 export const SCRIPTS = {
   invited: { connect: CONNECT },
-  wrongColumns: { connect: CONNECT, files: [{ kind: 'dataProblem', problem: { code: 'DATA_COLUMNS', message: 'no column text, label; the file has subject, body, class', fix: 'Name the columns that hold the text and the label, or rename them in the file.' }, columnsFound: ['subject', 'body', 'class'] }] },
+  wrongColumns: {
+    connect: CONNECT,
+    files: [
+      {
+        kind: 'dataProblem',
+        problem: {
+          code: 'DATA_COLUMNS',
+          message: 'no column text, label; the file has subject, body, class',
+          fix: 'Name the columns that hold the text and the label, or rename them in the file.',
+        },
+        columnsFound: ['subject', 'body', 'class'],
+      },
+    ],
+  },
   ready: { connect: CONNECT, files: DATA },
-  objection: until([{ kind: 'objection', problem: { code: 'POLICY_REFUSED', message: 'epsilon 3 is above this site’s 1 for a plan' } }]),
+  objection: until([
+    { kind: 'objection', problem: { code: 'POLICY_REFUSED', message: 'epsilon 3 is above this site’s 1 for a plan' } },
+  ]),
   live: until(LIVE, { pause: [{ kind: 'paused' }] }),
   lost: until([...LIVE, session({ kind: 'connection', state: 'lost', detail: 'transport close' })]),
   missed: until([...LIVE, session({ kind: 'roundEnded', round: 5, outcome: 'released', reason: null })]),
-  cohortTooSmall: until([...LIVE, session({ kind: 'roundEnded', round: 5, outcome: 'aborted', reason: 'COHORT_TOO_SMALL: 3 uploads, 4 are needed' })]),
-  budgetExhausted: until([session({ kind: 'failed', code: 'BUDGET_EXCEEDED', message: 'the budget of mail has ε 0.2 left, the plan needs 3' })]),
-  noWebgl: { connect: [
-    CONNECT[0] as FromWorker,
-    { kind: 'engines', tried: [
-      { name: 'tfjs webgl', state: 'missing', reason: 'this browser has no WebGL 2', milliseconds: undefined },
-      { name: 'tfjs wasm', state: 'used', reason: 'gradients are right; 88.0 ms a step', milliseconds: 88 },
-    ] },
-    session({ kind: 'engine', name: 'tfjs wasm', reason: 'gradients are right; 88.0 ms a step', secondsPerExample: 0.022 }),
-    ...CONNECT.slice(3),
-  ] },
-  tabOpen: { connect: [{ kind: 'workerFailed', problem: { code: 'TAB_OPEN', message: 'another tab of this browser takes part already' } }] },
-  otherCoordinator: { connect: [...CONNECT.slice(0, 4), session({ kind: 'failed', code: 'COORDINATOR_UNKNOWN', message: 'the coordinator’s key is 0000-0000-0000-0000, the join code names another' })] },
-  finished: until([...LIVE, session({ kind: 'finished', run: fixtures.run({ state: 'finished', phase: null, round: 68 }) })], { forget: [{ kind: 'forgotten' }] }),
+  cohortTooSmall: until([
+    ...LIVE,
+    session({ kind: 'roundEnded', round: 5, outcome: 'aborted', reason: 'COHORT_TOO_SMALL: 3 uploads, 4 are needed' }),
+  ]),
+  budgetExhausted: until([
+    session({
+      kind: 'failed',
+      code: 'BUDGET_EXCEEDED',
+      message: 'the budget of mail has ε 0.2 left, the plan needs 3',
+    }),
+  ]),
+  noWebgl: {
+    connect: [
+      CONNECT[0] as FromWorker,
+      {
+        kind: 'engines',
+        tried: [
+          { name: 'tfjs webgl', state: 'missing', reason: 'this browser has no WebGL 2', milliseconds: undefined },
+          { name: 'tfjs wasm', state: 'used', reason: 'gradients are right; 88.0 ms a step', milliseconds: 88 },
+        ],
+      },
+      session({
+        kind: 'engine',
+        name: 'tfjs wasm',
+        reason: 'gradients are right; 88.0 ms a step',
+        secondsPerExample: 0.022,
+      }),
+      ...CONNECT.slice(3),
+    ],
+  },
+  tabOpen: {
+    connect: [
+      {
+        kind: 'workerFailed',
+        problem: { code: 'TAB_OPEN', message: 'another tab of this browser takes part already' },
+      },
+    ],
+  },
+  otherCoordinator: {
+    connect: [
+      ...CONNECT.slice(0, 4),
+      session({
+        kind: 'failed',
+        code: 'COORDINATOR_UNKNOWN',
+        message: 'the coordinator’s key is 0000-0000-0000-0000, the join code names another',
+      }),
+    ],
+  },
+  finished: until(
+    [...LIVE, session({ kind: 'finished', run: fixtures.run({ state: 'finished', phase: null, round: 68 }) })],
+    { forget: [{ kind: 'forgotten' }] },
+  ),
 } satisfies Record<string, Script>;
