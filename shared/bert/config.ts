@@ -17,6 +17,8 @@ export interface BertConfig {
   readonly initializerRange: number;
   readonly hiddenDropout: number;
   readonly attentionDropout: number;
+  /** Before the classifier; `hidden_dropout_prob` where the file gives none. */
+  readonly classifierDropout: number;
   readonly padTokenId: number | undefined;
   /** Class names in order of class number, when the file has `id2label`. */
   readonly labelNames: readonly string[] | undefined;
@@ -55,6 +57,7 @@ export function parseBertConfig(json: unknown, where = 'config.json'): BertConfi
     hiddenAct: (raw['hidden_act'] ?? 'gelu') as HiddenActivation,
     initializerRange: fraction(raw, 'initializer_range', where, 0.02),
     hiddenDropout: fraction(raw, 'hidden_dropout_prob', where, 0.1),
+    classifierDropout: fraction(raw, 'classifier_dropout', where, fraction(raw, 'hidden_dropout_prob', where, 0.1)),
     attentionDropout: fraction(raw, 'attention_probs_dropout_prob', where, 0.1),
     padTokenId: typeof raw['pad_token_id'] === 'number' ? raw['pad_token_id'] : undefined,
     labelNames: labelNames(raw['id2label']),

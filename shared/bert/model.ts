@@ -1,5 +1,4 @@
 import { TacitError } from '../core/errors.ts';
-import type { Step } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
@@ -12,11 +11,12 @@ import {
   targetsOf,
   withoutExamples,
 } from './batch.ts';
+import { dropoutMasks } from './dropout-masks.ts';
 import { embed, scatter } from './embeddings.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
-import { Steps } from './steps.ts';
+import { type Program, Steps } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
 import type { Bert, BertErrorCode, ClipOptions, CreateBert, Gradients, LabelledBatch, TokenBatch } from './types.ts';
 
@@ -83,14 +83,14 @@ class SequenceBert implements Bert {
   }
 
   async prepare(shape: BatchShape): Promise<void> {
-    await this.#step('forward', shape);
+    await this.#program('forward', shape);
   }
 
   async logits(batch: TokenBatch): Promise<Float32Array> {
     const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
     const logits = new Float32Array(shape.batch * this.#options.labels);
     const features = new Float32Array(shape.batch * this.featureLength);
-    const step = await this.#step('forward', shape);
+    const { step } = await this.#program('forward', shape);
     await step.run(
       this.#inputs(batch, shape),
       new Map([
@@ -104,7 +104,7 @@ class SequenceBert implements Bert {
   async features(batch: TokenBatch): Promise<Float32Array> {
     const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
     const features = new Float32Array(shape.batch * this.featureLength);
-    const step = await this.#step('features', shape);
+    const { step } = await this.#program('features', shape);
     await step.run(this.#inputs(batch, shape), new Map([['features', features]]));
     return features;
   }
@@ -170,7 +170,9 @@ class SequenceBert implements Bert {
     if (!plain) fetches.set('norms', norms);
     const squaredNorms = kind === 'private+detail' ? this.#detailFetches(fetches, units) : undefined;
     const embedded = this.#gradientFetches(fetches, clippedSum, shape);
-    const step = await this.#step(kind, shape);
+    const seed = options.dropoutSeed;
+    const { graph, step } = await this.#program(kind, shape, seed !== undefined);
+    if (seed !== undefined) for (const [name, mask] of dropoutMasks(graph, this.config, seed)) feeds.set(name, mask);
     await step.run(feeds, fetches);
     if (embedded !== undefined) this.#scatter(embedded, clippedSum, batch, shape);
     return { losses, norms, clippedSum, dropped: [], ...(squaredNorms === undefined ? {} : { squaredNorms }) };
@@ -266,8 +268,8 @@ class SequenceBert implements Bert {
     return shape.batch / this.#records();
   }
 
-  #step(kind: Kind, shape: BatchShape): Promise<Step> {
-    return this.#steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
+  #program(kind: Kind, shape: BatchShape, dropout = false): Promise<Program> {
+    return this.#steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}`, () =>
       builders[kind]({
         ...shape,
         config: this.config,
@@ -278,7 +280,7 @@ class SequenceBert implements Bert {
         shapes: this.#shapes,
         lora: this.#store.lora,
         trains: (name) => this.#store.trains(name),
-        dropout: false,
+        dropout,
       }),
     );
   }

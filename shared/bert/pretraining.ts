@@ -1,6 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
-import type { Engine, Step } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
@@ -14,7 +14,7 @@ import {
   predictionProgram,
   privatePretrainingProgram,
 } from './pretraining-programs.ts';
-import { Steps } from './steps.ts';
+import { type Program, Steps } from './steps.ts';
 import { type ParameterStore, pretrainingStore } from './store.ts';
 import type { BertErrorCode, TokenBatch } from './types.ts';
 
@@ -143,7 +143,7 @@ class PretrainingBert implements Pretraining {
     const transformed = new Float32Array(slots.positions.length * this.#options.config.hiddenSize);
     const { fetches, embedded, maskedLosses, nextLosses } = this.#fetches(shape, slots, gradient);
     fetches.set('transformed', transformed);
-    await (await this.#step('plain', shape, slots)).run(feeds, fetches);
+    await (await this.#program('plain', shape, slots)).step.run(feeds, fetches);
     this.#scatter(embedded, gradient, batch, shape);
     this.#takeTargets(transformed, slots, slotWeights, gradient);
     const maskedLoss = maskedLosses.reduce((sum, loss, m) => sum + loss * (slotWeights[m] as number), 0);
@@ -182,7 +182,7 @@ class PretrainingBert implements Pretraining {
       for (const { name } of this.trainableLayout.entries) squaredNorms.set(name, new Float32Array(shape.batch));
       for (const [name, squares] of squaredNorms) fetches.set(`squared:${name}`, squares);
     }
-    await (await this.#step(detail === true ? 'private+detail' : 'private', shape, slots)).run(feeds, fetches);
+    await (await this.#program(detail === true ? 'private+detail' : 'private', shape, slots)).step.run(feeds, fetches);
     this.#scatter(embedded, clippedSum, batch, shape);
     const losses = Float32Array.from({ length: shape.batch }, (_, b) => nextLosses[b] ?? 0);
     maskedLosses.forEach((loss, m) => {
@@ -202,7 +202,7 @@ class PretrainingBert implements Pretraining {
     const fetches = new Map([['predictions', predictions]]);
     if (this.#options.nextSentence) fetches.set('nextSentence', nextSentence);
     const feeds = this.#feeds(batch, shape, slots, new Float32Array(slots.positions.length));
-    await (await this.#step('predict', shape, slots)).run(feeds, fetches);
+    await (await this.#program('predict', shape, slots)).step.run(feeds, fetches);
     return { predictions: predictions.subarray(0, slots.total * this.#options.config.vocabSize), nextSentence };
   }
 
@@ -335,7 +335,7 @@ class PretrainingBert implements Pretraining {
     }
   }
 
-  #step(kind: Kind, shape: BatchShape, slots: Slots): Promise<Step> {
+  #program(kind: Kind, shape: BatchShape, slots: Slots): Promise<Program> {
     return this.#steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
       builders[kind]({
         ...shape,

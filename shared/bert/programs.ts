@@ -2,6 +2,7 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { Ops } from '../engine/ops.ts';
 import { Book } from './book.ts';
 import type { BertConfig } from './config.ts';
+import { dropoutPrefix, dropoutRate } from './dropout-masks.ts';
 import { type Encoder, encoder } from './layers/encoder.ts';
 import { classifier, type FeatureHead, meanHead, poolerHead } from './layers/heads.ts';
 import { taskLoss } from './layers/losses.ts';
@@ -140,6 +141,7 @@ export function traceOf(
     tokens: spec.tokens,
     parameter: (name) => ops.parameter(name, spec.shapes.get(name) as readonly number[]),
     lora: (module) => adapters.get(module),
-    dropout: (name, rate, shape) => (spec.dropout && rate > 0 ? ops.feed(`dropout:${name}`, shape) : undefined),
+    dropout: (name, shape) =>
+      spec.dropout && dropoutRate(spec.config, name) > 0 ? ops.feed(`${dropoutPrefix}${name}`, shape) : undefined,
   };
 }

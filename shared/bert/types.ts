@@ -54,6 +54,8 @@ export interface ClipOptions {
   readonly l2Clip: number;
   /** Where the sum is written (overwritten, then returned as `clippedSum`), to spare a large allocation each step. */
   readonly into?: Float32Array;
+  /** Drop at the config's rates, with masks that this seed decides on every engine alike. Absent: nothing is dropped. */
+  readonly dropoutSeed?: number;
   /** Also give the squared norms by parameter. */
   readonly detail?: boolean;
 }

@@ -15,7 +15,7 @@ export function selfAttention(trace: Trace, module: string, x: Value, attentionB
   const v = splitHeads(trace, value.output);
   const scores = ops.add(ops.scale(ops.matmul(q, k, { b: true }), scale), attentionBias);
   const probabilities = ops.softmax(scores);
-  const dropped = dropout(trace, `${module}.dropout`, config.attentionDropout, probabilities);
+  const dropped = dropout(trace, `${module}.dropout`, probabilities);
   return {
     output: joinHeads(trace, ops.matmul(dropped.output, v)),
     backward(gradient) {

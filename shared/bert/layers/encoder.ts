@@ -15,9 +15,9 @@ export interface Encoder {
 
 /** The embedding layer's normalisation and `blocks` encoder blocks, on summed embeddings [B·T, H]. */
 export function encoder(trace: Trace, embedded: Value, attentionBias: Value, blocks: number): Encoder {
-  const { ops, config } = trace;
+  const { ops } = trace;
   const norm = layerNorm(trace, 'bert.embeddings.LayerNorm', embedded);
-  const start = dropout(trace, 'bert.embeddings.dropout', config.hiddenDropout, norm.output);
+  const start = dropout(trace, 'bert.embeddings.dropout', norm.output);
   const layers: Layer[] = [];
   const outputs = [start.output];
   for (let i = 0; i < blocks; i++) {
@@ -60,7 +60,7 @@ function block(trace: Trace, module: string, x: Value, attentionBias: Value): La
 /** LayerNorm(residual + dropout(dense(x))). */
 function projected(trace: Trace, module: string, x: Value, residual: Value) {
   const dense = linear(trace, `${module}.dense`, x);
-  const dropped = dropout(trace, `${module}.dropout`, trace.config.hiddenDropout, dense.output);
+  const dropped = dropout(trace, `${module}.dropout`, dense.output);
   const norm = layerNorm(trace, `${module}.LayerNorm`, trace.ops.add(dropped.output, residual));
   return {
     output: norm.output,

@@ -74,7 +74,7 @@ function unitLength({ ops }: Trace, z: Value) {
 
 /** The final linear layer of a sequence model, with its dropout. */
 export function classifier(trace: Trace, features: Value) {
-  const dropped = dropout(trace, 'classifier.dropout', trace.config.hiddenDropout, features);
+  const dropped = dropout(trace, 'classifier.dropout', features);
   const dense = linear(trace, 'classifier', dropped.output);
   return { output: dense.output, backward: (gradient: Value): Value => dropped.backward(dense.backward(gradient)) };
 }

@@ -15,8 +15,8 @@ export interface Trace {
   parameter(name: string): Value;
   /** The adapter on a linear module, if it has one. */
   lora(module: string): LoraModule | undefined;
-  /** Inverted-dropout mask (0 or 1/(1 − rate)) fed under this name; undefined when evaluating. */
-  dropout(name: string, rate: number, shape: readonly number[]): Value | undefined;
+  /** Inverted-dropout mask (0 or 1/(1 − rate)) of the layer of this name; undefined where nothing is dropped. */
+  dropout(name: string, shape: readonly number[]): Value | undefined;
 }
 
 /** A layer's output, and the way back: the gradient with respect to its input, noting parameter gradients in the book. */
