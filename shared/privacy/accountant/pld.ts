@@ -43,6 +43,25 @@ export function epsilonOf(events: readonly PrivacyEvent[], delta: number): numbe
 }
 
 /**
+ * Both sides of the true ε: `upper` is {@link epsilonOf}; `lower` is below the ε of the mechanism itself, not only of its
+ * discretisation. Connect-the-dots moves a loss up or down within its bucket of width h so that E e^{−d} = 1: by
+ * h²/8·(1 + h) on average at most, and over T releases by less than T·h²/8·(1 + h) + h√(T ln(1/η)/2) but for probability η
+ * (Hoeffding), so that the true ε(δ) is at least the discretised ε(δ + η) less that.
+ */
+export function epsilonBounds(events: readonly PrivacyEvent[], delta: number): { lower: number; upper: number } {
+  const upper = epsilonOf(events, delta);
+  const releases = releasesOf(events);
+  if (exactMechanism(releases) !== undefined) return { lower: upper * (1 - 1e-10), upper };
+  const composition = composed(releases, delta);
+  const unlikely = delta / 1000;
+  const count = releases.reduce((sum, r) => sum + (r.samplingProbability === 1 ? 1 : r.count), 0);
+  const h = composition.interval;
+  const drift = (count * h * h * (1 + h)) / 8 + h * Math.sqrt((count * -Math.log(unlikely)) / 2);
+  const discretised = pairEpsilon(composition.tailsForDelta(delta), Math.min(delta + unlikely, 0.999), -1) ?? 0;
+  return { lower: Math.max(0, Math.min(discretised, upper) - drift), upper };
+}
+
+/**
  * Least δ such that the events together are (ε, δ)-differentially private; see {@link epsilonOf}.
  * @param epsilon - in [0, 1e6]
  */
