@@ -32,6 +32,7 @@ export class Composition {
   readonly interval: number;
   readonly #removing: Directed;
   readonly #adding: Directed;
+  #placed: { readonly delta: number; readonly sides: readonly [Placed, Placed] } | undefined;
 
   constructor(releases: readonly Release[], interval: number) {
     this.interval = usableInterval(releases, interval);
@@ -50,28 +51,36 @@ export class Composition {
 
   /** Tails centred where δ falls to `delta`, with the tilts multiplied by `factor`. */
   tailsForDelta(delta: number, factor = 1): TailPair {
-    return this.#tails((finder) => finder.forDelta(delta), factor);
+    if (factor === 1) return this.#tails(this.#placesFor(delta));
+    return this.#tails(this.#places((finder) => finder.forDelta(delta), factor, QUICK));
   }
 
   /** Tails centred at `epsilon`, tilted for accuracy there rather than for a short window. */
   tailsForEpsilon(epsilon: number): TailPair {
-    return this.#tails((finder) => finder.forEpsilon(epsilon), 1, SHARP);
+    return this.#tails(this.#places((finder) => finder.forEpsilon(epsilon), 1, SHARP));
   }
 
   /** Widest window that these tails would need, in atoms: too many, and the grid must be coarser. */
   windowAtoms(delta: number): number {
-    return Math.max(
-      ...[this.#removing, this.#adding].map(
-        (d) => place(d, d.finder.forDelta(delta), this.interval, QUICK).window.atoms,
-      ),
-    );
+    return Math.max(...this.#placesFor(delta).map((side) => side.window.atoms));
   }
 
-  #tails(find: (finder: TiltFinder) => Target, factor: number, spare = QUICK): TailPair {
-    const sides = [this.#removing, this.#adding].map((d) => {
+  /** The usual places for one δ, kept because the window is asked for before the tails are. */
+  #placesFor(delta: number): readonly [Placed, Placed] {
+    if (this.#placed?.delta !== delta) {
+      this.#placed = { delta, sides: this.#places((finder) => finder.forDelta(delta), 1, QUICK) };
+    }
+    return this.#placed.sides;
+  }
+
+  #places(find: (finder: TiltFinder) => Target, factor: number, spare: number): readonly [Placed, Placed] {
+    return [this.#removing, this.#adding].map((d) => {
       const { theta, epsilon } = find(d.finder);
       return place(d, { theta: theta * factor, epsilon }, this.interval, spare);
-    }) as [Placed, Placed];
+    }) as unknown as readonly [Placed, Placed];
+  }
+
+  #tails(sides: readonly [Placed, Placed]): TailPair {
     const atoms = Math.max(sides[0].window.atoms, sides[1].window.atoms);
     const narrow = atoms > WORTH_NARROWING ? narrowTails(sides) : undefined;
     if (narrow !== undefined) return narrow;
