@@ -1,9 +1,10 @@
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
 import { selfCheck } from '../../shared/bert/self-check.ts';
+import { errorCode } from '../../shared/core/errors.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createFallbackEngine } from '../../shared/engine/fallback.ts';
-import { type EngineCandidate, type Proof, type Selection, selectEngine } from '../../shared/engine/select.ts';
+import { type EngineCandidate, type EngineRow, type Proof, type Selection, selectEngine } from '../../shared/engine/select.ts';
 import { createTfjsEngine } from '../../shared/engine/tfjs/engine.ts';
 import type { Tf } from '../../shared/engine/tfjs/kernels.ts';
 
@@ -28,23 +29,52 @@ export interface ChosenEngine extends Selection {
 }
 
 /**
- * Tries every candidate, because a browser's "GPU" may be drawn by the processor and slower than it; takes the fastest
- * one whose gradients are right. A lost GPU context moves training to the next one in the middle of a round.
+ * Tries WebGPU, WebGL and WebAssembly, and takes the fastest one whose gradients are right; what is slow by nature only if
+ * none of them is: plain JavaScript, and a "GPU" that the processor draws. Should the chosen one fail later (a lost GPU
+ * context), training moves to the next in the middle of a round.
  * @throws ENGINE_NONE
  */
 export async function chooseBrowserEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine> {
   const candidates = browserEngineCandidates();
-  const { engine, report } = await selectEngine(candidates, prove, { exhaustive: true });
-  const right = report
-    .filter((row) => row.state === 'slower')
-    .sort((a, b) => (a.milliseconds ?? 0) - (b.milliseconds ?? 0));
-  const others = right.flatMap((row) => candidates.filter((c) => c.name === row.name));
+  const software = softwareRenderer();
+  const isSlow = ({ name }: EngineCandidate): boolean =>
+    name === 'tfjs cpu' || (name === 'tfjs webgl' && software !== undefined);
+  const { engine, report } = await selectFirst([candidates.filter((c) => !isSlow(c)), candidates.filter(isSlow)], software);
   const used = report.find((row) => row.state === 'used');
+  const usable = report.filter((row) => row.state === 'slower' || row.state === 'untried').map((row) => row.name);
+  const others = candidates.filter((c) => usable.includes(c.name));
   return {
     engine: createFallbackEngine(engine, others, (_from, to, reason) => onSwitch(to, reason)),
     report,
     secondsPerExample: (used?.milliseconds ?? 0) / 1000 / BENCHMARK_EXAMPLES,
   };
+}
+
+/** The first group of candidates in which one is right decides; the others are told as untried. */
+async function selectFirst(
+  [fast, slow]: readonly [readonly EngineCandidate[], readonly EngineCandidate[]],
+  software: string | undefined,
+): Promise<Selection> {
+  const untried = slow.map(({ name }): EngineRow => {
+    const reason = name === 'tfjs cpu' ? 'plain JavaScript is slower' : `the processor draws it here (${software}), which is slower`;
+    return { name, state: 'untried', reason, milliseconds: undefined };
+  });
+  try {
+    const { engine, report } = await selectEngine(fast, prove, { exhaustive: true });
+    return { engine, report: [...report, ...untried] };
+  } catch (error) {
+    if (errorCode(error) !== 'ENGINE_NONE') throw error;
+    return selectEngine([...fast, ...slow], prove);
+  }
+}
+
+/** Name of the renderer when WebGL is drawn without a graphics processor. */
+function softwareRenderer(): string | undefined {
+  const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
+  const info = gl?.getExtension('WEBGL_debug_renderer_info');
+  if (gl == null || info == null) return undefined;
+  const name = String(gl.getParameter(info.UNMASKED_RENDERER_WEBGL));
+  return /SwiftShader|llvmpipe|softpipe|Microsoft Basic Render/i.exec(name)?.[0];
 }
 
 function prove(engine: Engine): Promise<Proof> {
@@ -84,6 +114,8 @@ async function wasmEngine(): Promise<Engine> {
   setWasmPaths({
     'tfjs-backend-wasm.wasm': absolute(plainWasm),
     'tfjs-backend-wasm-simd.wasm': absolute(simdWasm),
+    // Never fetched, but the package wants all three named.
+    'tfjs-backend-wasm-threaded-simd.wasm': absolute(simdWasm),
   });
   return createTfjsEngine(tf, 'wasm');
 }

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { caseFiles } from '../support/case-files.ts';
+import { launchChromium } from '../support/chromium.ts';
+import type { CaseRequest, CaseResult, } from './harness/engine-worker.ts';
+import type { Harness } from './harness/main.ts';
+import { openPage } from './open-pages.ts';
+import { serveHarness } from './serve-harness.ts';
+
+declare const harness: Harness;
+
+let browser: Browser;
+let server: Awaited<ReturnType<typeof serveHarness>>;
+
+beforeAll(async () => {
+  [browser, server] = await Promise.all([launchChromium(), serveHarness()]);
+});
+afterAll(async () => {
+  await browser.close();
+  await server.close();
+});
+
+const CASES = ['tfjs wasm', 'tfjs webgl'].flatMap((engine) => ['bert-tiny', 'lora-tiny'].map((directory) => [engine, directory] as const));
+
+describe('engines in a worker of Chromium', () => {
+  it.each(CASES)('%s agrees with the vectors of %s', async (engine, directory) => {
+    const files = [...caseFiles(join(import.meta.dirname, '..', 'vectors', directory)).keys()];
+    const { page, complaints } = await openPage(browser, server.url);
+    const result = await check(page, { engine, directory, files });
+    expect(result).toHaveProperty('findings');
+    const { findings } = result as Extract<CaseResult, { findings: unknown }>;
+    expect(findings.length).toBeGreaterThan(5);
+    console.log(`${engine} on ${directory}: worst error ${Math.max(...findings.map((f) => f.error / f.tolerance)).toPrecision(3)} of its tolerance`);
+    expect(findings.filter((f) => !(f.error <= f.tolerance))).toEqual([]);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('the worker takes the fastest engine whose gradients are right, and says why not the others', async () => {
+    const { page, complaints } = await openPage(browser, server.url);
+    const result = await check(page, { engine: 'choose', directory: '', files: [] });
+    expect(result).toHaveProperty('report');
+    const { report, engine, secondsPerExample } = result as Extract<CaseResult, { report: unknown }>;
+    console.log(report.map((row) => `${row.name}: ${row.state}, ${row.reason}`).join('\n'));
+    const used = report.filter((row) => row.state === 'used');
+    expect(used.map((row) => row.name)).toEqual([engine]);
+    expect(report.every((row) => row.reason !== '')).toBe(true);
+    expect(report.filter((row) => row.state === 'slower').every((row) => (row.milliseconds ?? 0) >= (used[0]?.milliseconds ?? 0))).toBe(true);
+    expect(report.map((row) => row.name).sort()).toEqual(['tfjs cpu', 'tfjs wasm', 'tfjs webgl', 'tfjs webgpu']);
+    expect(secondsPerExample).toBeGreaterThan(0);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  function check(page: Page, request: CaseRequest): Promise<CaseResult> {
+    return page.evaluate((r) => harness.checkEngine(r), request);
+  }
+});
