@@ -5,6 +5,7 @@ import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger.ts';
+import { modelCommand } from './commands/model.ts';
 import { planCommand } from './commands/plan.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
@@ -24,6 +25,7 @@ export function main(argv: readonly string[]): Promise<number> {
     privacyCommand(),
     budgetCommand(),
     ledgerCommand(),
+    modelCommand(),
     doctorCommand(),
     configCommand(),
   ];

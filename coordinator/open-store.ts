@@ -1,13 +1,16 @@
 import { join } from 'node:path';
-import { openSqliteStore } from '../shared/node/store/sqlite.ts';
 import type { Store } from '../shared/store/port.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { openMongoStore } from './store/mongo/store.ts';
 
 /** Stream of the coordinator's ledger in its store. */
 export const LEDGER_STREAM = 'ledger';
 
-/** The store that the configuration names. @throws STORE_UNAVAILABLE, STORE_INVALID */
-export function openConfiguredStore(config: Pick<CoordinatorConfig, 'store' | 'dataDir'>): Promise<Store> {
-  return config.store === 'sqlite' ? openSqliteStore(join(config.dataDir, 'store')) : openMongoStore(config.store);
+/** The store that the configuration names; only its own driver is loaded. @throws STORE_UNAVAILABLE, STORE_INVALID */
+export async function openConfiguredStore(config: Pick<CoordinatorConfig, 'store' | 'dataDir'>): Promise<Store> {
+  if (config.store === 'sqlite') {
+    const { openSqliteStore } = await import('../shared/node/store/sqlite.ts');
+    return openSqliteStore(join(config.dataDir, 'store'));
+  }
+  const { openMongoStore } = await import('./store/mongo/store.ts');
+  return openMongoStore(config.store);
 }

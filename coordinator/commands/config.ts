@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
 import type { SettingName } from '../config.ts';
-import { withoutCredentials } from '../store/mongo/connect.ts';
 import { ALL_SETTINGS, configOf, withSettings } from './settings.ts';
 
 /** `tacit config print` */
@@ -25,5 +24,5 @@ export function configCommand(): Command {
 
 /** A store's URI may hold a password: it is never printed. */
 function shown(name: SettingName, value: unknown): unknown {
-  return name === 'store' && typeof value === 'string' ? withoutCredentials(value) : value;
+  return name === 'store' && typeof value === 'string' ? value.replace(/\/\/[^/]*@/, '//') : value;
 }

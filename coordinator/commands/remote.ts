@@ -20,29 +20,43 @@ export function withRemote(command: Command): Command {
     .option('--json', 'one JSON object a line');
 }
 
+export interface RemoteOptions {
+  readonly coordinator: string;
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
 export interface Remote {
   get<T>(path: string): Promise<T>;
+  bytes(path: string): Promise<Uint8Array>;
+  /** A question that anyone may ask with a JSON body. */
+  ask<T>(path: string, body: string): Promise<T>;
   /** With the operator's token. @throws the coordinator's coded error, NOT_AUTHORISED without a token */
   post<T>(path: string, body: string, type: string): Promise<T>;
 }
 
 /** The JSON twins of a running coordinator. */
-export function remoteOf(options: { coordinator: string; dataDir?: string }): Remote {
+export function remoteOf(options: RemoteOptions): Remote {
   const base = options.coordinator.replace(/\/+$/, '');
   return {
-    get: (path) => ask(`${base}${path}`, {}),
+    get: async (path) => json(await request(`${base}${path}`, {})),
+    bytes: async (path) => new Uint8Array(await (await request(`${base}${path}`, {})).arrayBuffer()),
+    ask: async (path, body) =>
+      json(await request(`${base}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } })),
     post: async (path, body, type) => {
       const token = await operatorToken(options.dataDir);
-      return ask(`${base}${path}`, {
-        method: 'POST',
-        body,
-        headers: { 'content-type': type, authorization: `Bearer ${token}` },
-      });
+      const headers = { 'content-type': type, authorization: `Bearer ${token}` };
+      return json(await request(`${base}${path}`, { method: 'POST', body, headers }));
     },
   };
 }
 
-async function ask<T>(url: string, init: RequestInit): Promise<T> {
+async function json<T>(response: Response): Promise<T> {
+  return (await response.json()) as T;
+}
+
+/** @throws the coordinator's coded error, COORDINATOR_UNREACHABLE */
+async function request(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
@@ -53,16 +67,15 @@ async function ask<T>(url: string, init: RequestInit): Promise<T> {
       cause,
     });
   }
+  if (response.ok) return response;
   const body = (await response.json().catch(() => undefined)) as
     | { error?: { code: string; what: string; where?: string; fix?: string } }
     | undefined;
-  if (response.ok && body !== undefined) return body as T;
-  const error = body?.error ?? {
+  const { code, what, ...rest } = body?.error ?? {
     code: 'COORDINATOR_UNREACHABLE',
     what: `the answer was ${response.status} and not Tacit’s`,
     where: url,
   };
-  const { code, what, ...rest } = error;
   throw new TacitError(code, what, rest);
 }
 

@@ -4,16 +4,10 @@ import { readTextFile } from '../../shared/node/documents.ts';
 import { formatDelta, table } from '../../shared/node/format.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
 import { readPlanFile } from '../plan-file.ts';
-import { remoteOf, withRemote } from './remote.ts';
+import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 
 /** Both files together stay below what the coordinator takes. */
 const HELD_OUT_BYTES = 24 << 20;
-
-interface Options {
-  readonly coordinator: string;
-  readonly dataDir?: string;
-  readonly json?: boolean;
-}
 
 /** `tacit run create|list|show|invite|stop`, over HTTP from anywhere. */
 export function runCommands(): Command {
@@ -22,7 +16,7 @@ export function runCommands(): Command {
     .argument('<plan>', 'plan file, YAML or JSON')
     .requiredOption('--validation <file>', 'JSON Lines with which the best round is chosen')
     .requiredOption('--test <file>', 'JSON Lines that are reported at the end, and never chosen on')
-    .action(async (file: string, options: Options & { validation: string; test: string }) => {
+    .action(async (file: string, options: RemoteOptions & { validation: string; test: string }) => {
       const { text: plan } = await readPlanFile(file);
       const [validation, test] = await Promise.all(
         [options.validation, options.test].map((f) => readTextFile(f, HELD_OUT_BYTES)),
@@ -33,7 +27,7 @@ export function runCommands(): Command {
         openTerminal(options.json === true),
       );
     });
-  const list = withRemote(command('list', 'all runs', 'tacit run list')).action(async (options: Options) => {
+  const list = withRemote(command('list', 'all runs', 'tacit run list')).action(async (options: RemoteOptions) => {
     const runs = await remoteOf(options).get<readonly RunView[]>('/api/v1/runs');
     const terminal = openTerminal(options.json === true);
     for (const run of runs) terminal.emit(run);
@@ -48,7 +42,7 @@ export function runCommands(): Command {
   });
   const one = withRemote(command('show', 'one run', 'tacit run show RUN'))
     .argument('<run>', 'its id')
-    .action(async (id: string, options: Options) => {
+    .action(async (id: string, options: RemoteOptions) => {
       show(
         await remoteOf(options).get<RunView>(`/api/v1/runs/${encodeURIComponent(id)}`),
         openTerminal(options.json === true),
@@ -59,7 +53,7 @@ export function runCommands(): Command {
     .option('--organisation <name>', 'whose seat it is; otherwise the participant says')
     .option('--uses <n>', 'how many may join with it', '1')
     .option('--hours <n>', 'how long it is valid', '24')
-    .action(async (id: string, options: Options & { organisation?: string; uses: string; hours: string }) => {
+    .action(async (id: string, options: RemoteOptions & { organisation?: string; uses: string; hours: string }) => {
       const body = {
         uses: Number(options.uses),
         validHours: Number(options.hours),
@@ -80,7 +74,7 @@ export function runCommands(): Command {
   )
     .argument('<run>', 'its id')
     .option('--reason <text>', 'goes into the ledger', 'stopped by the operator')
-    .action(async (id: string, options: Options & { reason: string }) => {
+    .action(async (id: string, options: RemoteOptions & { reason: string }) => {
       const path = `/api/v1/runs/${encodeURIComponent(id)}/stop`;
       const run = await remoteOf(options).post<RunView>(
         path,

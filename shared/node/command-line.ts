@@ -58,12 +58,14 @@ export function command(name: string, description: string, example: string): Com
     .configureOutput({ writeErr: () => undefined });
 }
 
+/** A reader that went away (`tacit … | head`) is not an error of ours. */
+function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+}
+
 /** Parses and runs; returns the exit code and prints any failure as one coded sentence. */
 export async function runCommand(program: Command, argv: readonly string[]): Promise<number> {
-  // A reader that went away (`tacit … | head`) is not an error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
-  });
+  process.stdout.off('error', endOnClosedPipe).on('error', endOnClosedPipe);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
