@@ -1,0 +1,68 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createMemoryStore } from '../../shared/store/memory.ts';
+import { launchChromium } from '../support/chromium.ts';
+import {
+  createTestRun,
+  madeUpMail,
+  openTestBudget,
+  startParticipant,
+  startTestCoordinator,
+  type TestCoordinator,
+  type TestParticipant,
+} from '../support/federation.ts';
+import { openPage, requirePages, screenshot } from './open-pages.ts';
+
+let browser: Browser;
+let site: TestCoordinator;
+const participants: TestParticipant[] = [];
+
+beforeAll(async () => {
+  requirePages();
+  browser = await launchChromium();
+  site = await startTestCoordinator({ store: createMemoryStore() });
+  await openTestBudget(site.coordinator, 4);
+});
+afterAll(async () => {
+  for (const p of participants) p.stop();
+  await browser.close();
+  await site.close();
+});
+
+test('a browser trains in masked rounds with Node clients, from the link to the verified ledger', async () => {
+  const run = await createTestRun(site.coordinator, { rounds: 4, loraRounds: 1 });
+  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
+  const { page, complaints } = await openPage(browser, run.link);
+  page.setDefaultTimeout(90_000);
+  await page.getByText('matches your invitation').waitFor();
+  await page.getByLabel('Your name or organisation').fill('A browser');
+  await page.getByRole('button', { name: 'Connect' }).click();
+  const rows = madeUpMail(30, 9000).map(({ text, label }) => `"${text}",${label}`);
+  await page
+    .getByLabel('Choose files')
+    .setInputFiles({ name: 'mail.csv', mimeType: 'text/csv', buffer: Buffer.from(['text,label', ...rows].join('\n')) });
+  await page.getByText('30 texts').first().waitFor();
+  await screenshot(page, 'training-consent');
+  await page.getByRole('checkbox', { name: /I may use this data/ }).check();
+  await page.getByRole('button', { name: 'I consent' }).click();
+  await page.getByText('Accuracy now').waitFor();
+  await page.getByText(/verified on this device to entry \d+/).waitFor();
+  await screenshot(page, 'training-done');
+  const view = site.coordinator.run(run.id);
+  expect(view?.state).toBe('finished');
+  const mine = view?.participants.find((p) => p.organisation === 'A browser');
+  console.log(`the browser computed with ${mine?.engine}`);
+  expect(mine).toMatchObject({ state: 'consented', records: 30, engine: expect.stringMatching(/^tfjs (wasm|webgl|webgpu)$/) });
+  const released = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done');
+  expect(released.map((r) => r.funnel.survived)).toEqual([5, 5, 5, 5, 5]);
+  expect(complaints).toEqual([]);
+});
+
+test('the compliance page verifies what that run left', async () => {
+  const { page, complaints } = await openPage(browser, `${site.url}/compliance.html#entry=4`);
+  await expect.poll(() => page.locator('#answer-title').textContent(), { timeout: 20_000 }).toMatch(/inside policy; the ledger is verified to entry \d+ on this device/);
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await page.getByText('verified on this device', { exact: true }).waitFor();
+  await screenshot(page, 'training-compliance');
+  expect(complaints).toEqual([]);
+});
