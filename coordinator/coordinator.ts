@@ -70,7 +70,8 @@ export interface CoordinatorOptions {
 
 interface Run {
   readonly driver: RunDriver;
-  readonly done: Promise<void>;
+  /** Resolves when its driver has nothing more to do. */
+  done: Promise<void>;
   /** Blobs that its participants may download. */
   readonly open: Set<string>;
 }
@@ -409,8 +410,9 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
     const model = new GlobalModel({ plan: terms.plan, files, engine: this.#o.engine, rng: this.#o.rng });
     const validation = model.encode(await this.store.getBlob(created.heldOut.validation));
     const driver = new RunDriver({ ports: this.#ports(created.id, open), log, events, model, validation });
-    const done = driver.record.ended === undefined ? driver.drive() : Promise.resolve();
-    this.#runs.set(created.id, { driver, done, open });
+    const run: Run = { driver, done: Promise.resolve(), open };
+    this.#runs.set(created.id, run);
+    if (driver.record.ended === undefined) run.done = driver.drive();
     if (driver.record.ended?.model) await this.#models.add(driver);
   }
 

@@ -9,12 +9,17 @@ export default class ClosingLine implements Reporter {
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === 'passed') count.passed++;
-        else if (state === 'skipped') {
+        else if (state === 'skipped' && reason(test) !== undefined) {
           count.skipped++;
           skips.push(`skipped: ${test.fullName} — ${reason(test)}`);
-        } else count.failed++;
+        } else {
+          // A skip without a reason is a suite whose set-up failed, or a defect.
+          count.failed++;
+          if (state === 'skipped') skips.push(`not run: ${test.fullName}`);
+        }
       }
-      if (module.errors().length > 0 || (module.state() === 'failed' && [...module.children.allTests()].length === 0)) count.failed++;
+      if (module.errors().length > 0 || (module.state() === 'failed' && [...module.children.allTests()].length === 0))
+        count.failed++;
     }
     for (const line of skips) console.log(line);
     const line = `${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`;
@@ -22,7 +27,7 @@ export default class ClosingLine implements Reporter {
   }
 }
 
-function reason(test: TestCase): string {
+function reason(test: TestCase): string | undefined {
   const result = test.result();
-  return (result.state === 'skipped' && result.note) || 'no reason given (defect: every skip says why)';
+  return result.state === 'skipped' ? result.note : undefined;
 }
