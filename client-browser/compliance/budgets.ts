@@ -1,16 +1,17 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { BudgetView } from '../../shared/protocol/views.ts';
-import { badge } from '../components/badge.ts';
+import { badge, notice } from '../components/badge.ts';
 import type { ChartSpec } from '../components/chart.ts';
 import '../components/chart.ts';
 import { dataTable } from '../components/data-table.ts';
 import { gauge } from '../components/gauge.ts';
-import { formatDate, formatDelta, formatEpsilon } from '../lib/format.ts';
+import { formatDate, formatDelta, formatEpsilon, sentence } from '../lib/format.ts';
 
-/** A gauge and a timeline for every dataset × unit × period. */
-export function budgetsSection(budgets: readonly BudgetView[]): TemplateResult {
+/** A gauge and a timeline for every dataset × unit × period. @param verified - the entries behind them were checked here */
+export function budgetsSection(budgets: readonly BudgetView[], verified: boolean): TemplateResult {
   return html`<section class="panel stack" aria-labelledby="budgets-title">
       <h2 id="budgets-title">Budgets</h2>
+      ${verified ? nothing : notice('warn', 'Not verified.', 'These numbers are the coordinator’s own; this device could not confirm them.')}
       ${budgets.length === 0 ? html`<p class="soft">No budget is open yet.</p>` : nothing}
       ${budgets.map((b, i) => budget(b, i))}
     </section>
@@ -31,7 +32,7 @@ function budget(b: BudgetView, i: number): TemplateResult {
     ${
       b.guarantee === null
         ? html`<p class="soft">Nothing has been released from this dataset.</p>`
-        : html`<p>${b.guarantee.odds}</p>
+        : html`<p>${sentence(b.guarantee.odds)}</p>
             <p class="soft small">At δ ${formatDelta(b.delta)}, against ${b.guarantee.adversary}; ${b.guarantee.accountant}.</p>`
     }
   </article>`;

@@ -129,7 +129,7 @@ export class TacitCompliance extends PageElement {
       </div>
       ${this.problem === null ? nothing : notice('bad', this.problem.message, html`<button class="button button-small no-print" @click=${() => void this.load()}>Try again</button>`, true)}
       ${answerSection(check, budgets, budgetProblems(budgets ?? [], audit?.budgets ?? null), this.problem === null)}
-      ${budgets === null ? nothing : budgetsSection(budgets)}
+      ${budgets === null ? nothing : budgetsSection(budgets, audit !== null && audit.problems.length === 0)}
       ${this.entryIndex === null || about === null ? nothing : entrySection(this.entryIndex, audit, this.verifying, () => void this.verify(about))}
       ${audit === null ? nothing : entriesSection(audit, this.page, this.entryIndex, (page) => this.turn(page, audit))}
       ${restsOnSection(budgets ?? [])}

@@ -1,6 +1,6 @@
 import { html, type TemplateResult } from 'lit';
 import type { GuaranteeView } from '../../shared/protocol/views.ts';
-import { formatDelta, formatEpsilon } from '../lib/format.ts';
+import { formatDelta, formatEpsilon, sentence } from '../lib/format.ts';
 import { dataTable } from './data-table.ts';
 
 /** ε is shown with everything that gives it meaning: against whom, for what unit, and in odds. */
@@ -15,7 +15,7 @@ export function guaranteeTable(
       { label: 'ε', align: 'end', cell: (g) => formatEpsilon(g.epsilon) },
       { label: 'δ', align: 'end', cell: (g) => formatDelta(g.delta) },
       { label: 'Unit', cell: (g) => `one ${g.unit}` },
-      { label: 'In odds', cell: (g) => g.odds },
+      { label: 'In odds', cell: (g) => sentence(g.odds) },
     ],
     rows: guarantees,
     empty: 'No guarantee: this run trains without differential privacy.',
@@ -36,4 +36,9 @@ export function guaranteeConditions(guarantee: GuaranteeView): TemplateResult {
     <dt>Assumes</dt>
     <dd><ul>${guarantee.assumptions.map((a) => html`<li>${a}</li>`)}</ul></dd>
   </dl>`;
+}
+
+/** The guarantee that a budget is charged for: against the coordinator together with the colluders that the plan assumes. */
+export function chargedGuarantee(guarantees: readonly GuaranteeView[]): GuaranteeView | undefined {
+  return guarantees[1] ?? guarantees[0];
 }

@@ -75,3 +75,9 @@ export function formatDate(iso: string): string {
 export function formatHex(hex: string): string {
   return hex.replace(/\s/g, '').replace(/(..)(?=.)/g, '$1 ');
 }
+
+/** A clause of another module as a sentence: `right at most 92 times` → `Right at most 92 times.` */
+export function sentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?)]$/.test(capital) ? capital : `${capital}.`;
+}

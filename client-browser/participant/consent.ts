@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { badge, notice } from '../components/badge.ts';
-import { guaranteeConditions, guaranteeTable } from '../components/guarantees.ts';
+import { chargedGuarantee, guaranteeConditions, guaranteeTable } from '../components/guarantees.ts';
 import { iconCheck } from '../components/icons.ts';
 import { formatCount, formatDelta, formatEpsilon, plural } from '../lib/format.ts';
 import type { Limits } from '../worker/messages.ts';
@@ -30,13 +30,13 @@ function receipt(state: ParticipantState, actions: Actions): TemplateResult {
 function statements(state: ParticipantState): TemplateResult {
   const { run, data } = state;
   const records = data.status === 'ready' ? data.report.kept : 0;
-  const [guarantee] = run?.guarantees ?? [];
+  const guarantee = chargedGuarantee(run?.guarantees ?? []);
   const lines = [
     `This device trains for at most ${plural(run?.rounds ?? 0, 'round')}, on ${plural(records, 'text')} that stay here.`,
     'It sends only what the table above lists. Each update is clipped and noised here, then masked so that only the sum of everybody’s can be read.',
     guarantee === undefined
       ? 'This run promises no differential privacy: the sum itself may reveal something about your data.'
-      : `Everything released together costs at most ε = ${formatEpsilon(guarantee.epsilon)} at δ = ${formatDelta(guarantee.delta)} for one ${guarantee.unit}. When that is used up, training stops.`,
+      : `Everything released together costs at most ε = ${formatEpsilon(guarantee.epsilon)} at δ = ${formatDelta(guarantee.delta)} for one ${guarantee.unit}, against ${guarantee.adversary}. When that is used up, training stops.`,
     'The number of your texts, your name or organisation, the engine and this consent are public to the others and in the ledger.',
     'You may pause or leave at any moment. What was released before cannot be called back.',
   ];
@@ -44,7 +44,7 @@ function statements(state: ParticipantState): TemplateResult {
 }
 
 function conditions(state: ParticipantState): unknown {
-  const [guarantee] = state.run?.guarantees ?? [];
+  const guarantee = chargedGuarantee(state.run?.guarantees ?? []);
   return guarantee === undefined
     ? nothing
     : html`<details><summary>What this promise rests on</summary>${guaranteeConditions(guarantee)}</details>`;
@@ -62,7 +62,7 @@ function consentForm(state: ParticipantState, actions: Actions): TemplateResult 
     <h3>Your limits</h3>
     <p class="soft">They begin at what the plan asks for. A plan that needs more is refused on this device.</p>
     <div class="grid-fields">
-      ${number('maximumEpsilon', 'Stop at ε', plan.epsilon ?? run?.guarantees[0]?.epsilon ?? 0, 'any', '0.01')}
+      ${number('maximumEpsilon', 'Stop at ε', plan.epsilon ?? chargedGuarantee(run?.guarantees ?? [])?.epsilon ?? 0, 'any', '0.01')}
       ${number('maximumRounds', 'Rounds at most', run?.rounds ?? 1, '1', '1')}
       ${number('minimumCohort', 'Hide among at least', plan.minimumCohort ?? 4, '1', '3')}
     </div>

@@ -24,7 +24,7 @@ function outcome(state: ParticipantState): unknown {
   const best = run.evaluations.reduce<number | null>((a, e) => Math.max(a ?? 0, e.accuracy), null);
   return html`<div class="row">${badge(`training ${text}`, tone)}${run.reason === null ? nothing : html`<span class="soft">${run.reason}</span>`}</div>
     <dl class="figures">
-      <div><dt>Accuracy before</dt><dd>${formatPercent(first?.accuracy)}</dd></div>
+      <div><dt>Accuracy ${first === undefined || first.round === 0 ? 'before' : `after round ${first.round}`}</dt><dd>${formatPercent(first?.accuracy)}</dd></div>
       <div><dt>Accuracy now</dt><dd>${formatPercent(best)}</dd></div>
       ${state.charge === null ? nothing : html`<div><dt>Your ε of ${formatEpsilon(state.charge.budgetEpsilon)}</dt><dd>${formatEpsilon(state.charge.spentEpsilon)} <small>δ ${formatDelta(state.charge.guarantee.delta)}, one ${state.charge.guarantee.unit}</small></dd></div>`}
     </dl>

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { ChartSpec } from '../components/chart.ts';
 import '../components/chart.ts';
 import { gauge } from '../components/gauge.ts';
-import { formatDuration, formatSeconds } from '../lib/format.ts';
+import { formatDelta, formatDuration, formatEpsilon, formatSeconds, sentence } from '../lib/format.ts';
 import { MY_PHASES } from '../lib/words.ts';
 import type { Actions } from './main.ts';
 import { bytesSent } from './sent.ts';
@@ -49,7 +49,7 @@ function budget(state: ParticipantState): unknown {
   return html`<div class="stack-tight">
     <h3>Privacy budget of your data</h3>
     ${gauge({ label: `your data, one ${charge.guarantee.unit}`, total: charge.budgetEpsilon, spent: charge.spentEpsilon, reserved: 0 })}
-    <p class="soft">${charge.guarantee.odds} (ε in full: against ${charge.guarantee.adversary}.)</p>
+    <p class="soft">${sentence(charge.guarantee.odds)} That is ε ${formatEpsilon(charge.guarantee.epsilon)} at δ ${formatDelta(charge.guarantee.delta)}, against ${charge.guarantee.adversary}.</p>
   </div>`;
 }
 

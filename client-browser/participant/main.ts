@@ -84,7 +84,7 @@ export class TacitParticipant extends PageElement implements Actions {
   }
 
   private readonly readLink = (): void => {
-    if (/^#join=/.test(location.hash)) this.state = { ...this.state, link: location.origin + '/' + location.hash };
+    if (/^#join=/.test(location.hash)) this.state = { ...this.state, link: `${location.origin}/${location.hash}` };
   };
 
   /** Asks who the coordinator is and what it trains, until it answers. Shown as its own claim until the worker has checked it. */

@@ -4,7 +4,13 @@ import { selfCheck } from '../../shared/bert/self-check.ts';
 import { errorCode } from '../../shared/core/errors.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createFallbackEngine } from '../../shared/engine/fallback.ts';
-import { type EngineCandidate, type EngineRow, type Proof, type Selection, selectEngine } from '../../shared/engine/select.ts';
+import {
+  type EngineCandidate,
+  type EngineRow,
+  type Proof,
+  type Selection,
+  selectEngine,
+} from '../../shared/engine/select.ts';
 import { createTfjsEngine } from '../../shared/engine/tfjs/engine.ts';
 import type { Tf } from '../../shared/engine/tfjs/kernels.ts';
 
@@ -39,7 +45,10 @@ export async function chooseBrowserEngine(onSwitch: (name: string, reason: strin
   const software = softwareRenderer();
   const isSlow = ({ name }: EngineCandidate): boolean =>
     name === 'tfjs cpu' || (name === 'tfjs webgl' && software !== undefined);
-  const { engine, report } = await selectFirst([candidates.filter((c) => !isSlow(c)), candidates.filter(isSlow)], software);
+  const { engine, report } = await selectFirst(
+    [candidates.filter((c) => !isSlow(c)), candidates.filter(isSlow)],
+    software,
+  );
   const used = report.find((row) => row.state === 'used');
   const usable = report.filter((row) => row.state === 'slower' || row.state === 'untried').map((row) => row.name);
   const others = candidates.filter((c) => usable.includes(c.name));
@@ -56,7 +65,8 @@ async function selectFirst(
   software: string | undefined,
 ): Promise<Selection> {
   const untried = slow.map(({ name }): EngineRow => {
-    const reason = name === 'tfjs cpu' ? 'plain JavaScript is slower' : `the processor draws it here (${software}), which is slower`;
+    const reason =
+      name === 'tfjs cpu' ? 'plain JavaScript is slower' : `the processor draws it here (${software}), which is slower`;
     return { name, state: 'untried', reason, milliseconds: undefined };
   });
   try {

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { caseFiles } from '../support/case-files.ts';
 import { launchChromium } from '../support/chromium.ts';
-import type { CaseRequest, CaseResult, } from './harness/engine-worker.ts';
+import type { CaseRequest, CaseResult } from './harness/engine-worker.ts';
 import type { Harness } from './harness/main.ts';
 import { openPage } from './open-pages.ts';
 import { serveHarness } from './serve-harness.ts';
@@ -21,7 +21,9 @@ afterAll(async () => {
   await server.close();
 });
 
-const CASES = ['tfjs wasm', 'tfjs webgl'].flatMap((engine) => ['bert-tiny', 'lora-tiny'].map((directory) => [engine, directory] as const));
+const CASES = ['tfjs wasm', 'tfjs webgl'].flatMap((engine) =>
+  ['bert-tiny', 'lora-tiny'].map((directory) => [engine, directory] as const),
+);
 
 describe('engines in a worker of Chromium', () => {
   it.each(CASES)('%s agrees with the vectors of %s', async (engine, directory) => {
@@ -31,7 +33,9 @@ describe('engines in a worker of Chromium', () => {
     expect(result).toHaveProperty('findings');
     const { findings } = result as Extract<CaseResult, { findings: unknown }>;
     expect(findings.length).toBeGreaterThan(5);
-    console.log(`${engine} on ${directory}: worst error ${Math.max(...findings.map((f) => f.error / f.tolerance)).toPrecision(3)} of its tolerance`);
+    console.log(
+      `${engine} on ${directory}: worst error ${Math.max(...findings.map((f) => f.error / f.tolerance)).toPrecision(3)} of its tolerance`,
+    );
     expect(findings.filter((f) => !(f.error <= f.tolerance))).toEqual([]);
     expect(complaints).toEqual([]);
     await page.context().close();
@@ -46,7 +50,11 @@ describe('engines in a worker of Chromium', () => {
     const used = report.filter((row) => row.state === 'used');
     expect(used.map((row) => row.name)).toEqual([engine]);
     expect(report.every((row) => row.reason !== '')).toBe(true);
-    expect(report.filter((row) => row.state === 'slower').every((row) => (row.milliseconds ?? 0) >= (used[0]?.milliseconds ?? 0))).toBe(true);
+    expect(
+      report
+        .filter((row) => row.state === 'slower')
+        .every((row) => (row.milliseconds ?? 0) >= (used[0]?.milliseconds ?? 0)),
+    ).toBe(true);
     expect(report.map((row) => row.name).sort()).toEqual(['tfjs cpu', 'tfjs wasm', 'tfjs webgl', 'tfjs webgpu']);
     expect(secondsPerExample).toBeGreaterThan(0);
     expect(complaints).toEqual([]);

@@ -151,7 +151,7 @@ export function run(change: Partial<RunView> = {}): RunView {
     evaluations: [0, 10, 20, 30, 40].map((round, i) => ({
       round,
       stage: 0,
-      loss: 0.693 - 0.11 * i,
+      loss: 0.69 - 0.11 * i,
       accuracy: [0.766, 0.861, 0.902, 0.915, 0.921][i] as number,
       f1: [0, 0.62, 0.77, 0.81, 0.83][i] as number,
       examples: 509,
@@ -389,16 +389,14 @@ async function commitPlan(log: Ledger): Promise<string> {
 export async function budgetsOf(log: Ledger): Promise<BudgetView[]> {
   const fold = new BudgetProjection('two-person');
   for (const { entry } of await log.entries(0)) fold.apply(entry);
-  return fold
-    .status()
-    .map((b) => ({
-      ...b.budget,
-      epsilon: b.epsilon,
-      delta: b.delta,
-      spent: b.spent,
-      reserved: b.reserved,
-      left: b.left,
-      guarantee: guarantee('the coordinator and 1 participant', b.reserved),
-      timeline: b.timeline,
-    }));
+  return fold.status().map((b) => ({
+    ...b.budget,
+    epsilon: b.epsilon,
+    delta: b.delta,
+    spent: b.spent,
+    reserved: b.reserved,
+    left: b.left,
+    guarantee: guarantee('the coordinator and 1 participant', b.reserved),
+    timeline: b.timeline,
+  }));
 }

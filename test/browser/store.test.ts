@@ -1,5 +1,5 @@
-import { afterAll, describe, expect, it } from 'vitest';
 import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, describe, expect, it } from 'vitest';
 import { base64, fromBase64 } from '../../shared/core/bytes.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { Store } from '../../shared/store/port.ts';
@@ -16,7 +16,11 @@ function start() {
   started ??= (async () => {
     const [browser, server] = await Promise.all([launchChromium(), serveHarness()]);
     const context = await browser.newContext();
-    return { context, url: server.url, close: async () => void (await browser.close(), await server.close()) };
+    const close = async (): Promise<void> => {
+      await browser.close();
+      await server.close();
+    };
+    return { context, url: server.url, close };
   })();
   return started;
 }
@@ -65,11 +69,19 @@ function keptKey(): Promise<unknown> {
 
 function remoteStore(page: Page, store: number): Store {
   const call = async (method: keyof Store, ...args: unknown[]): Promise<never> => {
-    const sent = args.map((a) => (a instanceof Uint8Array ? { base64: base64(a) } : typeof a === 'number' && !Number.isSafeInteger(a) ? String(a) : a));
+    const sent = args.map((a) =>
+      a instanceof Uint8Array
+        ? { base64: base64(a) }
+        : typeof a === 'number' && !Number.isSafeInteger(a)
+          ? String(a)
+          : a,
+    );
     const answer = await page.evaluate(([s, m, a]) => harness.callStore(s, m, a), [store, method, sent] as const);
     if ('message' in answer) throw new TacitError(answer.code ?? 'UNCODED', answer.message);
     const { value } = answer;
-    return (value !== null && typeof value === 'object' && 'base64' in value ? fromBase64(value.base64 as string) : value) as never;
+    return (
+      value !== null && typeof value === 'object' && 'base64' in value ? fromBase64(value.base64 as string) : value
+    ) as never;
   };
   return {
     append: (...args) => call('append', ...args),

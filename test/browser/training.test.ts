@@ -52,7 +52,11 @@ test('a browser trains in masked rounds with Node clients, from the link to the 
   expect(view?.state).toBe('finished');
   const mine = view?.participants.find((p) => p.organisation === 'A browser');
   console.log(`the browser computed with ${mine?.engine}`);
-  expect(mine).toMatchObject({ state: 'consented', records: 30, engine: expect.stringMatching(/^tfjs (wasm|webgl|webgpu)$/) });
+  expect(mine).toMatchObject({
+    state: 'consented',
+    records: 30,
+    engine: expect.stringMatching(/^tfjs (wasm|webgl|webgpu)$/),
+  });
   const released = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done');
   expect(released.map((r) => r.funnel.survived)).toEqual([5, 5, 5, 5, 5]);
   expect(complaints).toEqual([]);
@@ -60,7 +64,9 @@ test('a browser trains in masked rounds with Node clients, from the link to the 
 
 test('the compliance page verifies what that run left', async () => {
   const { page, complaints } = await openPage(browser, `${site.url}/compliance.html#entry=4`);
-  await expect.poll(() => page.locator('#answer-title').textContent(), { timeout: 20_000 }).toMatch(/inside policy; the ledger is verified to entry \d+ on this device/);
+  await expect
+    .poll(() => page.locator('#answer-title').textContent(), { timeout: 20_000 })
+    .toMatch(/inside policy; the ledger is verified to entry \d+ on this device/);
   await page.getByRole('button', { name: 'Verify' }).click();
   await page.getByText('verified on this device', { exact: true }).waitFor();
   await screenshot(page, 'training-compliance');

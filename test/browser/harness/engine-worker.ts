@@ -18,7 +18,8 @@ export type CaseResult =
 addEventListener('message', (event: MessageEvent<CaseRequest>) => {
   answer(event.data).then(
     (result) => postMessage(result),
-    (error: unknown) => postMessage({ error: error instanceof Error ? `${error.stack}` : String(error) } satisfies CaseResult),
+    (error: unknown) =>
+      postMessage({ error: error instanceof Error ? `${error.stack}` : String(error) } satisfies CaseResult),
   );
 });
 

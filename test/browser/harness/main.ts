@@ -1,9 +1,9 @@
-import { fromBase64, base64 } from '../../../shared/core/bytes.ts';
-import { errorCode } from '../../../shared/core/errors.ts';
-import type { Store } from '../../../shared/store/port.ts';
 import { openIdentity } from '../../../client-browser/worker/identity.ts';
 import { openIndexedDbStore } from '../../../client-browser/worker/indexeddb-store.ts';
+import { base64, fromBase64 } from '../../../shared/core/bytes.ts';
+import { errorCode } from '../../../shared/core/errors.ts';
 import { systemRng } from '../../../shared/core/rng.ts';
+import type { Store } from '../../../shared/store/port.ts';
 import type { CaseRequest, CaseResult } from './engine-worker.ts';
 
 /** What the tests call in the page. Values cross as JSON; bytes as `{ base64 }`. */
