@@ -151,7 +151,9 @@ export function logMoment(losses: LossDistribution, theta: number): { value: num
 function momentNearOne(masses: Float64Array, low: number, step: number, infinity: number) {
   const { sum, size } = sumInBlocks(masses.length, (k) => (masses[k] as number) * Math.expm1((low + k) * step));
   // Each term is good to a few units plus its exponent's rounding; 64u covers exponents to ±60 of what matters.
-  return { value: Math.log1p(sum - infinity), error: 64 * 2 ** -53 * size + 2 ** -53 * Math.abs(sum) };
+  // The error of a logarithm is the relative error of its argument, which is large where θ is.
+  const error = (64 * 2 ** -53 * size + 2 ** -53 * Math.abs(sum)) / (1 + sum - infinity);
+  return { value: Math.log1p(sum - infinity), error };
 }
 
 /** For exponents past the range of a double: every shifted exponent is at most 0, so nothing overflows. */
