@@ -1,0 +1,202 @@
+import { createConnection, createServer, type Socket } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readModelFiles } from '../../coordinator/model-files.ts';
+import { systemRng } from '../../shared/core/rng.ts';
+import { prepareMail } from '../../shared/node/datasets/spam-assassin.ts';
+import { onnxCpuEngine } from '../../shared/node/engines.ts';
+import { localTrainer } from '../../shared/participant/local-trainer.ts';
+import type { TrainerFactory } from '../../shared/participant/trainer.ts';
+import { createMemoryStore } from '../../shared/store/memory.ts';
+import type { Store } from '../../shared/store/port.ts';
+import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
+import type { TextRecord } from '../../shared/text/records.ts';
+import {
+  createTestRun,
+  openTestBudget,
+  startParticipant,
+  startTestCoordinator,
+  type TestCoordinator,
+  type TestParticipant,
+  until,
+} from '../support/federation.ts';
+
+/**
+ * One run of real mail with everything that crosses the wire recorded by a proxy between participants and coordinator,
+ * and everything that the coordinator was told kept beside what the participants really computed.
+ */
+const rounds = 12;
+const perClient = 40;
+const recorded: Buffer[] = [];
+/** True clipped sums, one a client and round, as the trainers computed them. */
+const sums: { readonly stage: number; readonly sum: Float32Array }[][] = [[], [], [], [], []];
+const mails: TextRecord[] = [];
+let store: Store;
+let site: TestCoordinator;
+let runId: string;
+let participants: TestParticipant[] = [];
+let proxy: ReturnType<typeof createServer>;
+
+beforeAll(async () => {
+  // Nothing is deleted, so that the uploads can be looked at afterwards.
+  store = { ...createMemoryStore(), deleteBlob: () => Promise.resolve() };
+  const port = await startProxy(() => Number(new URL(site.url).port));
+  site = await startTestCoordinator({ store, publicUrl: `http://127.0.0.1:${port}` });
+  await openTestBudget(site.coordinator, 3);
+  const run = await createTestRun(site.coordinator, {
+    rounds,
+    every: 100,
+    server: '{ optimizer: sgd, learningRate: 1 }',
+  });
+  runId = run.id;
+  const { silos } = await prepareMail();
+  participants = silos.map(({ records }, i) => {
+    const texts = records.slice(0, perClient);
+    mails.push(...texts);
+    return startParticipant({ link: run.link, index: i + 1, texts, createTrainer: watched(i, texts) });
+  });
+  await until(() => site.coordinator.run(runId)?.state === 'finished', 'the run to finish', 110_000);
+  await Promise.all(participants.map((p) => p.ended));
+}, 240_000);
+
+afterAll(async () => {
+  for (const p of participants) p.stop();
+  await site.close();
+  proxy.close();
+});
+
+test('no 12-byte window of any private mail crosses the wire', async () => {
+  const wire = Buffer.concat(recorded).toString('latin1');
+  expect(wire.length).toBeGreaterThan(1_000_000);
+  const windows = new Set<string>();
+  for (const { text } of mails) for (const w of windowsOf(Buffer.from(text, 'utf8').toString('latin1'))) windows.add(w);
+  // What is public goes over the wire too: the model's vocabulary and the words of HTTP. Those windows tell nothing of a mail.
+  for (const bytes of (await readModelFiles('models/tacit-mini')).values())
+    for (const w of windowsOf(Buffer.from(bytes).toString('latin1'))) windows.delete(w);
+  // So are the plan and its guarantees, written before anyone had joined.
+  for (const w of windowsOf(`${httpWords} ${JSON.stringify(await firstEvent())}`)) windows.delete(w);
+  const leaked = new Set<string>();
+  for (const w of windowsOf(wire)) if (windows.has(w)) leaked.add(w);
+  expect([...leaked]).toEqual([]);
+});
+
+test('each masked upload is indistinguishable from uniform bytes', async () => {
+  const all = await uploads();
+  expect(all).toHaveLength(5 * rounds);
+  for (const bytes of all) {
+    const counts = new Array<number>(256).fill(0);
+    for (const b of bytes) counts[b] = (counts[b] as number) + 1;
+    const expected = bytes.length / 256;
+    const chi2 = counts.reduce((s, c) => s + (c - expected) ** 2 / expected, 0);
+    // 255 degrees of freedom: P(chi2 > 370) < 3e-6, P(chi2 < 165) < 1e-6.
+    expect(chi2).toBeGreaterThan(165);
+    expect(chi2).toBeLessThan(370);
+  }
+});
+
+test('the unmasked sum is the true clipped sum plus noise of the committed size', async () => {
+  const record = await runEvents();
+  const stage = site.coordinator.run(runId)?.stages[0];
+  const l2Clip = stage?.l2Clip as number;
+  const batch = 5 * perClient;
+  const noise: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const before = await vector(record[round] as string);
+    const after = await vector(record[round + 1] as string);
+    for (let i = 0; i < before.length; i++) {
+      // w1 = w0 − 1·sum/(B·C): the sum as the server saw it.
+      const seen = ((before[i] as number) - (after[i] as number)) * batch * l2Clip;
+      const truth = sums.reduce((s, client) => s + (client[round]?.sum[i] as number), 0);
+      noise.push(seen - truth);
+    }
+  }
+  const n = noise.length;
+  const mean = noise.reduce((a, b) => a + b, 0) / n;
+  const sigma = Math.sqrt(noise.reduce((a, b) => a + (b - mean) ** 2, 0) / n);
+  const [terms] = (await firstEvent()).terms.stages;
+  const expected = (terms.localSigma * Math.sqrt(5)) / terms.scale;
+  expect(Math.abs(mean)).toBeLessThan((5 * expected) / Math.sqrt(n));
+  // Relative standard error of σ is 1/√(2n) = 0.7 %.
+  expect(Math.abs(sigma / expected - 1)).toBeLessThan(0.04);
+  expect(expected).toBeGreaterThan((stage?.noiseMultiplier as number) * l2Clip);
+});
+
+test('an update takes four bytes a number', () => {
+  const numbers = site.coordinator.run(runId)?.stages[0]?.updateElements as number;
+  for (const round of site.coordinator.rounds(runId)) expect(round.bytesUpPerClient).toBe(4 * numbers);
+});
+
+const httpWords =
+  'content-type: application/octet-stream application/json content-length: connection: keep-alive Keep-Alive accept-language: accept-encoding: cache-control: transfer-encoding: chunked organisation';
+
+function* windowsOf(text: string): Generator<string> {
+  for (let at = 0; at + 12 <= text.length; at++) yield text.slice(at, at + 12);
+}
+
+function watched(index: number, texts: readonly TextRecord[]): TrainerFactory {
+  const factory = localTrainer({ engine: onnxCpuEngine(), records: texts, rng: systemRng });
+  return async (...args) => {
+    const trainer = await factory(...args);
+    return {
+      gradient: async (request) => {
+        const trained = await trainer.gradient(request);
+        (sums[index] as { stage: number; sum: Float32Array }[]).push({
+          stage: request.stage,
+          sum: trained.sum.slice(),
+        });
+        return trained;
+      },
+      dispose: () => trainer.dispose(),
+    };
+  };
+}
+
+/** Bytes of every masked upload, by the signed manifests. */
+async function uploads(): Promise<Uint8Array[]> {
+  const out: Uint8Array[] = [];
+  for (const stream of await store.streams(`round/${runId}/`)) {
+    for (const { text } of await store.read(stream)) {
+      const { event } = JSON.parse(text) as { event?: { kind: string; manifest: { body: { chunks: string[] } } } };
+      if (event?.kind !== 'uploaded') continue;
+      for (const sha256 of event.manifest.body.chunks) out.push(await store.getBlob(sha256));
+    }
+  }
+  return out;
+}
+
+async function firstEvent(): Promise<{ terms: { stages: [{ localSigma: number; scale: number }] } }> {
+  const [event] = await store.read(`run/${runId}`, 0, 1);
+  return JSON.parse(event?.text as string);
+}
+
+/** The iterates, the first one included. */
+async function runEvents(): Promise<string[]> {
+  const events = (await store.read(`run/${runId}`)).map(
+    (e) => JSON.parse(e.text) as { type: string; model: { iterate: string } },
+  );
+  return events.filter((e) => e.type === 'stageStarted' || e.type === 'released').map((e) => e.model.iterate);
+}
+
+async function vector(sha256: string): Promise<Float32Array> {
+  const bytes = await store.getBlob(sha256);
+  return bytesToFloat32(bytes, bytes.length / 4);
+}
+
+function startProxy(target: () => number): Promise<number> {
+  proxy = createServer((from: Socket) => {
+    const to = createConnection(target(), '127.0.0.1');
+    for (const [a, b] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      a.on('data', (data: Buffer) => {
+        recorded.push(data);
+        b.write(data);
+      });
+      a.on('close', () => b.destroy());
+      a.on('error', () => b.destroy());
+    }
+  });
+  return new Promise((resolve) =>
+    proxy.listen(0, '127.0.0.1', () => resolve((proxy.address() as { port: number }).port)),
+  );
+}
