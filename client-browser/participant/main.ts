@@ -117,9 +117,12 @@ export class TacitParticipant extends PageElement implements Actions {
 
   private receive(message: FromWorker): void {
     const step = currentStep(this.state);
+    const running = this.state.stopped === null;
     this.state = afterMessage(this.state, message, performance.now());
     const now = currentStep(this.state);
-    if (now !== step) void this.updateComplete.then(() => this.arrive(now));
+    if (running && this.state.stopped !== null)
+      void this.updateComplete.then(() => this.querySelector('.notice')?.scrollIntoView({ block: 'center' }));
+    else if (now !== step) void this.updateComplete.then(() => this.arrive(now));
     const { phase } = this.state;
     document.title =
       phase === null || now !== 'live' ? 'Take part · Tacit' : `Round ${phase.round} of ${phase.rounds} · Tacit`;

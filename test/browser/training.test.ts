@@ -1,4 +1,4 @@
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { launchChromium } from '../support/chromium.ts';
@@ -21,13 +21,20 @@ beforeAll(async () => {
   requirePages();
   browser = await launchChromium();
   site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 4);
+  await openTestBudget(site.coordinator, 7);
 });
 afterAll(async () => {
   for (const p of participants) p.stop();
   await browser.close();
   await site.close();
 });
+
+/** Thirty made-up mails as a CSV file with this header. */
+async function chooseMail(page: Page, header: string): Promise<void> {
+  const rows = madeUpMail(30, 9000).map(({ text, label }) => `"${text}",${label}`);
+  const buffer = Buffer.from([header, ...rows].join('\n'));
+  await page.getByLabel('Choose files').setInputFiles({ name: 'mail.csv', mimeType: 'text/csv', buffer });
+}
 
 test('a browser trains in masked rounds with Node clients, from the link to the verified ledger', async () => {
   const run = await createTestRun(site.coordinator, { rounds: 4, loraRounds: 1 });
@@ -37,10 +44,9 @@ test('a browser trains in masked rounds with Node clients, from the link to the 
   await page.getByText('matches your invitation').waitFor();
   await page.getByLabel('Your name or organisation').fill('A browser');
   await page.getByRole('button', { name: 'Connect' }).click();
-  const rows = madeUpMail(30, 9000).map(({ text, label }) => `"${text}",${label}`);
-  await page
-    .getByLabel('Choose files')
-    .setInputFiles({ name: 'mail.csv', mimeType: 'text/csv', buffer: Buffer.from(['text,label', ...rows].join('\n')) });
+  await chooseMail(page, 'body,class');
+  await page.getByText('No column text, label; the file has body, class.').waitFor();
+  await page.getByRole('button', { name: 'Read again' }).click();
   await page.getByText('30 texts').first().waitFor();
   await screenshot(page, 'training-consent');
   await page.getByRole('checkbox', { name: /I may use this data/ }).check();
@@ -71,4 +77,39 @@ test('the compliance page verifies what that run left', async () => {
   await page.getByText('verified on this device', { exact: true }).waitFor();
   await screenshot(page, 'training-compliance');
   expect(complaints).toEqual([]);
+});
+
+/** The client id that the first step shows, folded away or not. */
+function identityOf(page: Page): Promise<string> {
+  return page.evaluate(() => [...document.querySelectorAll('#who dd .hash')].at(-1)?.textContent ?? '');
+}
+
+test('a browser pauses, goes on, is reloaded, and is still the same participant', async () => {
+  const run = await createTestRun(site.coordinator, { rounds: 20 });
+  for (const index of [11, 12, 13, 14, 15]) participants.push(startParticipant({ link: run.link, index }));
+  const { page } = await openPage(browser, run.link);
+  page.setDefaultTimeout(60_000);
+  await page.getByLabel('Your name or organisation').fill('Another browser');
+  await page.getByRole('button', { name: 'Connect' }).click();
+  await chooseMail(page, 'text,label');
+  await page.getByRole('checkbox', { name: /I may use this data/ }).check();
+  await page.getByRole('button', { name: 'I consent' }).click();
+  await page.getByText(/^Round \d+ of 20/).waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByText('Paused: this device sits out').waitFor();
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  const before = await identityOf(page);
+  expect(before).toMatch(/^[0-9a-f]{32}$/);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.reload();
+  await page.getByLabel('Your name or organisation').fill('Another browser');
+  await page.getByRole('button', { name: 'Connect' }).click();
+  await page.getByText('You consented earlier in this browser.').waitFor();
+  await chooseMail(page, 'text,label');
+  await page.getByText('Accuracy now').waitFor();
+  expect(site.coordinator.run(run.id)?.participants.filter((p) => p.organisation === 'Another browser')).toHaveLength(
+    1,
+  );
+  expect(await identityOf(page)).toBe(before);
 });
