@@ -4,7 +4,7 @@ import { exportBundle } from '../../shared/ledger/bundle.ts';
 import { LedgerReader } from '../../shared/ledger/reader.ts';
 import { type VerifyReport, verifyBundle } from '../../shared/ledger/verify.ts';
 import { command, openTerminal, type Terminal } from '../../shared/node/command-line.ts';
-import { readDirectoryFiles, writeDirectoryFiles } from '../../shared/node/directory-files.ts';
+import { readBundle, writeBundle } from '../../shared/node/directory-files.ts';
 import { readTextFile } from '../../shared/node/documents.ts';
 import { shortHash, table } from '../../shared/node/format.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
@@ -45,15 +45,18 @@ function showCommand(): Command {
 
 function exportCommand(): Command {
   const example = 'tacit ledger export --data-dir tacit-data --out bundle';
-  return withSettings(command('export', 'everything that an auditor needs, into a directory', example), STORE_SETTINGS)
-    .requiredOption('--out <dir>', 'a new directory')
+  return withSettings(
+    command('export', 'everything that an auditor needs, into a directory or .zip', example),
+    STORE_SETTINGS,
+  )
+    .requiredOption('--out <dir>', 'a new directory, or a new file ending in .zip')
     .option('--json', 'one JSON object')
     .action(async (options: Record<string, unknown> & { out: string }) => {
       const terminal = openTerminal(options['json'] === true);
       await withReader(options, async (reader, store, dataDir) => {
         const vkey = await readVkey(dataDir);
         const files = await exportBundle(reader, { vkey, blob: (sha256) => store.getBlob(sha256) });
-        await writeDirectoryFiles(options.out, files);
+        await writeBundle(options.out, files);
         terminal.emit({ exported: options.out, entries: reader.signedSize, files: files.size });
         terminal.say(`${reader.signedSize} entries in ${files.size} files: ${options.out}`);
         terminal.say(`Hand the log’s key over by another way than the bundle: ${vkey}`);
@@ -67,12 +70,12 @@ function verifyCommand(): Command {
     'check an exported bundle offline, trusting nothing in it',
     'tacit ledger verify bundle --vkey "tacit.local/ledger+1a2b3c4d+AW…"',
   )
-    .argument('<bundle>', 'directory that "tacit ledger export" wrote')
+    .argument('<bundle>', 'directory or .zip that "tacit ledger export" wrote')
     .option('--vkey <key...>', 'keys that you got from elsewhere: the log’s, witnesses’')
     .option('--since <checkpoint>', 'file with a checkpoint that you saw earlier: the bundle must extend it')
     .option('--json', 'the whole report as one JSON object')
     .action(async (dir: string, options: { vkey?: string[]; since?: string; json?: boolean }) => {
-      const files = await readDirectoryFiles(dir, BUNDLE_BYTES);
+      const files = await readBundle(dir, BUNDLE_BYTES);
       const since = options.since === undefined ? {} : { since: await readTextFile(options.since, 1 << 20) };
       const report = await verifyBundle(files, {
         vkeys: options.vkey ?? [],

@@ -224,6 +224,12 @@ describe('tacit budget and ledger', () => {
     ]);
     expect((await tacit(['ledger', 'verify', bundle])).out).toContain('internally consistent, signer not established');
 
+    const zip = join(dir, 'bundle.zip');
+    expect((await tacit(['ledger', 'export', '--out', zip, ...data])).code).toBe(0);
+    expect((await tacit(['ledger', 'verify', zip, '--vkey', vkey])).out).toContain(': verified');
+    expectCoded(await tacit(['ledger', 'verify', await written('no.zip', 'no zip')]), 2, 'DOCUMENT_INVALID');
+    expectCoded(await tacit(['ledger', 'verify', 'none']), 2, 'FILE_MISSING');
+
     const entries = join(bundle, 'tile', 'entries', '000.p', '1');
     const bytes = await readFile(entries);
     bytes[40] = (bytes[40] ?? 0) ^ 1;
