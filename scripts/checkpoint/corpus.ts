@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TacitError } from '../../shared/core/errors.ts';
 import { cleanText } from '../../shared/text/clean.ts';
@@ -34,7 +34,6 @@ const SHORTEST = 40;
 export function makeCorpus(cacheDir: string, log: (line: string) => void): Corpus {
   const folder = join(cacheDir, 'corpus');
   mkdirSync(folder, { recursive: true });
-  const hash = createHash('sha256');
   const seen = new Set<string>();
   const files: string[] = [];
   const sources = SOURCES.map((source) => {
@@ -46,11 +45,14 @@ export function makeCorpus(cacheDir: string, log: (line: string) => void): Corpu
     const bytes = Buffer.from(`${documents.map((d) => d.join('\n')).join('\n\n')}\n\n`);
     const file = join(folder, `${source.package.replace(/^@.*\//, '')}.txt`);
     writeFileSync(file, bytes);
-    hash.update(bytes);
     files.push(file);
     log(`${source.package} ${version}: ${documents.length} documents, ${(bytes.length / 1e6).toFixed(1)} MB`);
     return { package: source.package, version, documents: documents.length, bytes: bytes.length };
   });
+  // By name, so that the corpus does not depend on the order of the sources' list.
+  files.sort();
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(file));
   return { files, sources, sha256: hash.digest('hex') };
 }
 

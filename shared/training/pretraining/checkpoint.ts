@@ -64,7 +64,7 @@ export async function makeCheckpoint(options: CheckpointOptions): Promise<Checkp
     ...options,
     config: plain,
     corpus,
-    rng: seededRng(`pretrain ${seed}`),
+    rng: seededRng(seed),
   });
   onStage?.('whitening');
   const model = await fitMeanHead({
