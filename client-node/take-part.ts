@@ -8,8 +8,7 @@ import { openSqliteStore } from '../shared/node/store/sqlite.ts';
 import type { ParticipantEvent } from '../shared/participant/events.ts';
 import { localTrainer } from '../shared/participant/local-trainer.ts';
 import { runParticipant } from '../shared/participant/session.ts';
-import { openTransport } from '../shared/participant/transport.ts';
-import { LocalData } from './local-data.ts';
+import { readLocalData } from './local-data.ts';
 import { readPolicy } from './policy-file.ts';
 
 export interface ClientSettings {
@@ -51,27 +50,20 @@ export async function* takePart(
     reason: used?.reason ?? '',
     secondsPerExample: (used?.milliseconds ?? 0) / 1000,
   };
-  const data = new LocalData(settings.data, terminal);
   const store = await openSqliteStore(join(settings.state, 'store'));
   try {
     yield* runParticipant({
       link: settings.link,
       organisation: settings.organisation,
-      policy,
-      get records() {
-        return data.records.length;
-      },
-      // The records are there by then: consent comes after the welcome, and training after consent.
-      createTrainer: (...args) => localTrainer({ engine, records: data.records, rng: systemRng })(...args),
+      // Here the site decided when it wrote its policy and started this command; the columns are known only now.
+      answer: async (_, { terms }) => ({ policy, records: await readLocalData(settings.data, terms.plan, terminal) }),
+      createTrainer: localTrainer({ engine, rng: systemRng }),
       engineName: engine.name,
       signer: signerFromSeed(identity.seed),
       store,
       rng: systemRng,
       clock: Date,
       signal,
-      // Here the site decided when it wrote its policy and started this command.
-      decide: () => Promise.resolve(true),
-      transport: (url) => data.wire(openTransport(url)),
     });
   } finally {
     await store.close();

@@ -20,6 +20,7 @@ import type {
   Challenge,
   Consent,
   Cosign,
+  Countersign,
   Hello,
   LedgerProof,
   Refusal,
@@ -182,8 +183,9 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
     const committed = await this.ledger.append(planEntry(id, terms, this.#o.version), `plan/${id}`);
     const reservation = `run/${id}`;
     const { epsilon, delta, scope, unit, period } = plan.privacy;
+    let reserved: { readonly index: number };
     try {
-      await this.#budgetBook.reserve({
+      reserved = await this.#budgetBook.reserve({
         kind: 'reserve',
         reservation,
         run: id,
@@ -202,6 +204,7 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       at: isoTime(this.#o.clock),
       terms,
       ledgerIndex: committed.index,
+      reserveIndex: reserved.index,
       reservation,
       heldOut: {
         validation: await this.store.putBlob(heldOut.validation),
@@ -299,6 +302,7 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       run: this.#view(driver),
       terms: record.terms,
       proof: await ledgerProof(this.ledger, record.planLedgerIndex, hello.seen),
+      reservation: await ledgerProof(this.ledger, record.reserveIndex, hello.seen),
     };
   }
 
@@ -367,6 +371,38 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
       code,
       reason,
     });
+  }
+
+  /** A participant's word that it saw the reservation; an entry of its own, once a run. */
+  async countersign(clientId: string, statement: Countersign): Promise<void> {
+    const { client, driver } = this.#clientOf(clientId);
+    const { document, signature } = statement;
+    const publicKey = base64(fromHex(client.publicKey));
+    const right =
+      statement.clientId === clientId &&
+      statement.publicKey === publicKey &&
+      document.clientId === clientId &&
+      document.origin === this.ledger.origin &&
+      document.index === driver.record.reserveIndex &&
+      document.leafHash === hex(this.ledger.leafHash(document.index));
+    if (!right) {
+      throw new TacitError<ProtocolErrorCode>(
+        'MESSAGE_INVALID',
+        'the countersignature is not of this run’s reservation',
+        {
+          where: 'countersign',
+        },
+      );
+    }
+    if (!verifyStatement('countersignature', document, publicKey, signature)) {
+      throw new TacitError<ProtocolErrorCode>('SIGNATURE_INVALID', 'the statement is not signed by the enrolled key', {
+        where: 'countersign',
+      });
+    }
+    await this.ledger.append(
+      { kind: 'countersignature', ...statement },
+      `countersignature/${driver.record.id}/${clientId}`,
+    );
   }
 
   async secagg(clientId: string, frame: SecaggFrame): Promise<void> {

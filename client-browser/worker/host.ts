@@ -3,12 +3,11 @@ import { TacitError } from '../../shared/core/errors.ts';
 import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
-import { ParticipantMemory } from '../../shared/participant/memory.ts';
 import { enforcePolicy, type Policy } from '../../shared/participant/policy.ts';
-import type { ParticipantOptions } from '../../shared/participant/session.ts';
+import type { AnswerContext, Invitation, ParticipantOptions, SiteAnswer } from '../../shared/participant/session.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import type { ParticipantTransport } from '../../shared/participant/transport.ts';
-import { clientIdOf, type Welcome } from '../../shared/protocol/messages.ts';
+import { clientIdOf } from '../../shared/protocol/messages.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
@@ -22,8 +21,8 @@ export interface HostPorts {
   post(message: FromWorker): void;
   /** shared/participant/session.ts */
   runParticipant(options: ParticipantOptions): AsyncIterable<ParticipantEvent>;
-  /** Trains on these records with this engine. */
-  trainerOf(records: readonly TextRecord[], engine: Engine): TrainerFactory;
+  /** Trains with this engine. */
+  trainerOf(engine: Engine): TrainerFactory;
   /** The engine to train with; `onSwitch` when it failed and another one went on. @throws ENGINE_NONE */
   chooseEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine>;
   openStore(): Promise<Store>;
@@ -121,21 +120,13 @@ export class WorkerHost {
     const identity = await this.#ports.openIdentity();
     post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
     const engine = await this.#chooseEngine();
-    const records = (): readonly TextRecord[] => this.#records ?? [];
-    const policy = (): Policy | undefined => (this.#plan === null ? undefined : askablePolicy(this.#plan));
     const events = this.#ports.runParticipant({
       link,
       organisation,
-      get policy() {
-        return policy();
-      },
-      get records() {
-        return records().length;
-      },
       engineName: engine.name,
-      createTrainer: (...args) => this.#ports.trainerOf(records(), engine)(...args),
-      decide: () => this.#decide(store, signal),
-      transport: (url) => this.#wire(this.#ports.openTransport(url), store, signal),
+      createTrainer: this.#ports.trainerOf(engine),
+      answer: (invitation, context) => this.#site(invitation, context, signal),
+      transport: (url) => this.#ports.openTransport(url),
       signer: identity.signer,
       store,
       rng,
@@ -158,48 +149,26 @@ export class WorkerHost {
     return engine;
   }
 
-  /** The same wire; a welcome to a run that was consented to before waits here for the data, which was not kept. */
-  #wire(transport: ParticipantTransport, store: Store, signal: AbortSignal): ParticipantTransport {
-    return {
-      ...transport,
-      request: async (name, payload) => {
-        const answer = await transport.request(name, payload);
-        if (name === 'hello') await this.#welcomed(answer as Welcome, store, signal);
-        return answer;
-      },
-    };
-  }
-
-  async #welcomed({ run, terms }: Welcome, store: Store, signal: AbortSignal): Promise<void> {
-    this.#plan = terms.plan;
-    const memory = await ParticipantMemory.open(store);
-    const consentedBefore = memory.consent(run.id) !== undefined;
+  /** Tells the page what is asked, then waits for the data, which is never kept, and for the person's answer. */
+  async #site({ run }: Invitation, context: AnswerContext, signal: AbortSignal): Promise<SiteAnswer | null> {
+    const { terms, consentedBefore } = context;
     const { text, label, labels } = terms.plan.task;
+    this.#plan = terms.plan;
     this.#ports.post({ kind: 'task', task: { run: run.id, text, label, labels, consentedBefore } });
-    if (consentedBefore && this.#records === null) await this.#data.value(signal);
+    if (!consentedBefore) return this.#decide(context, signal);
+    return { policy: undefined, records: this.#records ?? (await this.#data.value(signal)) };
   }
 
   /** Waits for the person's answer, and holds their limits against the plan. */
-  async #decide(store: Store, signal: AbortSignal): Promise<boolean> {
-    const plan = this.#plan as Plan;
+  async #decide({ terms, spentEpsilon }: AnswerContext, signal: AbortSignal): Promise<SiteAnswer | null> {
     for (;;) {
       this.#answer.reset();
       const answer = await this.#answer.value(signal);
-      if (answer === null) return false;
-      const objection = this.#records === null ? NO_DATA : await this.#objection(plan, answer.limits, store);
-      if (objection === undefined) return true;
+      if (answer === null) return null;
+      const policy = ownPolicy(answer.limits, terms.plan);
+      const objection = this.#records === null ? NO_DATA : objectionOf(policy, terms.plan, spentEpsilon);
+      if (objection === undefined) return { policy, records: this.#records as readonly TextRecord[] };
       this.#ports.post({ kind: 'objection', problem: objection });
-    }
-  }
-
-  async #objection(plan: Plan, limits: Limits, store: Store): Promise<Problem | undefined> {
-    const { scope, period } = plan.privacy;
-    const spent = (await ParticipantMemory.open(store)).agreedEpsilon(scope, period);
-    try {
-      enforcePolicy(ownPolicy(limits, plan), plan, spent);
-      return undefined;
-    } catch (error) {
-      return problemOf(error);
     }
   }
 
@@ -255,20 +224,13 @@ class Waiting<T> {
 
 const NO_DATA: Problem = { code: 'DATA_EMPTY', message: 'no data is chosen yet' };
 
-/**
- * What the session may ask the person about: this plan, whatever it says. On a page nothing is decided before the
- * person has read the plan, so their own limits are enforced in `decide`, by the same rules.
- */
-function askablePolicy(plan: Plan): Policy {
-  return {
-    maximumEpsilon: 1000,
-    maximumDelta: 0.0099,
-    maximumEpsilonPerPeriod: 10_000,
-    minimumCohort: 3,
-    minimumColluders: 0,
-    maximumRounds: 1_000_000,
-    scopes: [plan.privacy.scope],
-  };
+function objectionOf(policy: Policy, plan: Plan, spentEpsilon: number): Problem | undefined {
+  try {
+    enforcePolicy(policy, plan, spentEpsilon);
+    return undefined;
+  } catch (error) {
+    return problemOf(error);
+  }
 }
 
 /** The person's limits as a policy for this plan's data; what the form does not ask is fixed at what the plan says. */

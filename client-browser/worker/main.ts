@@ -14,7 +14,7 @@ import type { FromWorker, ToWorker } from './messages.ts';
 const host = new WorkerHost({
   post: (message) => (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message),
   runParticipant,
-  trainerOf: (records, engine) => localTrainer({ engine, records, rng: systemRng }),
+  trainerOf: (engine) => localTrainer({ engine, rng: systemRng }),
   chooseEngine: chooseBrowserEngine,
   openStore: () => openIndexedDbStore(),
   openIdentity: () => openIdentity(systemRng),

@@ -11,9 +11,11 @@ import {
   type Challenge,
   type Consent,
   type Cosign,
+  type Countersign,
   challengeSchema,
   consentSchema,
   cosignSchema,
+  countersignSchema,
   type Hello,
   helloSchema,
   type LedgerProof,
@@ -41,6 +43,7 @@ export interface ParticipantHub {
   hello(hello: Hello, challenge: Challenge, connection: Connection): Promise<Welcome>;
   consent(clientId: string, consent: Consent): Promise<unknown>;
   refuse(clientId: string, refusal: Refusal): Promise<void>;
+  countersign(clientId: string, statement: Countersign): Promise<void>;
   secagg(clientId: string, frame: SecaggFrame): Promise<void>;
   /** The client's last seen ledger size; answers with a consistency proof from there to now. */
   seen(clientId: string, size: number, index: number): Promise<LedgerProof>;
@@ -91,6 +94,7 @@ function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void
     },
     consent: async (payload) => hub.consent(known(), parseMessage(consentSchema, payload, 'consent')),
     refuse: async (payload) => hub.refuse(known(), parseMessage(refusalSchema, payload, 'refuse')),
+    countersign: async (payload) => hub.countersign(known(), parseMessage(countersignSchema, payload, 'countersign')),
     secagg: async (payload) => hub.secagg(known(), parseMessage(secaggSchema, payload, 'secagg')),
     seen: async (payload) => {
       const { size, index } = parseMessage(seenSchema, payload, 'seen');

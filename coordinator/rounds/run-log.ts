@@ -31,6 +31,7 @@ export type RunEvent =
       readonly at: string;
       readonly terms: Terms;
       readonly ledgerIndex: number;
+      readonly reserveIndex: number;
       readonly reservation: string;
       readonly heldOut: { readonly validation: string; readonly test: string };
     }
@@ -74,6 +75,8 @@ export interface RunRecord {
   readonly createdAt: string;
   readonly terms: Terms;
   readonly planLedgerIndex: number;
+  /** Index of the reservation's entry. */
+  readonly reserveIndex: number;
   readonly reservation: string;
   /** Blobs of the coordinator's own labelled texts. */
   readonly heldOut: { readonly validation: string; readonly test: string };
@@ -117,6 +120,7 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
       createdAt: event.at,
       terms: event.terms,
       planLedgerIndex: event.ledgerIndex,
+      reserveIndex: event.reserveIndex,
       reservation: event.reservation,
       heldOut: event.heldOut,
       consented: new Map(),

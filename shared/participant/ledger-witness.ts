@@ -14,11 +14,15 @@ import type { ParticipantMemory } from './memory.ts';
 export interface SeenEntry {
   readonly index: number;
   readonly size: number;
-  /** Base64 of the root. */
+  /** Hex of the root. */
   readonly root: string;
   /** The entry, parsed from exactly the bytes that the tree covers. */
   readonly entry: { readonly kind: string } & Readonly<Record<string, unknown>>;
+  /** The entry's stored bytes as text. */
+  readonly text: string;
   readonly cosign: Cosign;
+  /** The checkpoint is news: nothing larger or equal was seen before. */
+  readonly extended: boolean;
 }
 
 /**
@@ -102,8 +106,10 @@ export class LedgerWitness {
     return {
       index: proof.index,
       size: seen.size,
-      root,
+      root: hex(seen.root),
       entry,
+      text: proof.entry,
+      extended,
       cosign: { checkpointSize: seen.size, line, vkey: formatVkey(own) },
     };
   }

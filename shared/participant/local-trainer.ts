@@ -7,25 +7,20 @@ import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
 import type { Terms } from '../protocol/terms.ts';
 import { type EncodedExample, encodeRecords } from '../text/encode.ts';
-import type { TextRecord } from '../text/records.ts';
 import { clippedGradientSum } from '../training/dp-fedsgd.ts';
 import { createFeatureCache, type FeatureCache } from '../training/features.ts';
 import { poissonSample } from '../training/sampling.ts';
 import type { TrainedSum, Trainer, TrainerFactory } from './trainer.ts';
 
-/** Trains on `records` with `engine`. The records stay inside this closure. */
-export function localTrainer(options: {
-  readonly engine: Engine;
-  readonly records: readonly TextRecord[];
-  readonly rng: Rng;
-}): TrainerFactory {
-  return async (terms, blob) => {
+/** Trains with `engine`. The records stay inside the trainer. */
+export function localTrainer(options: { readonly engine: Engine; readonly rng: Rng }): TrainerFactory {
+  return async (terms, records, blob) => {
     const { signal } = new AbortController();
     const files = new Map<string, Uint8Array>();
     for (const file of terms.model) files.set(file.name, await blob(file.sha256, signal));
     const { labels } = terms.plan.task;
     const { maxTokens } = terms.plan.model;
-    const examples = encodeRecords(options.records, openTokenizer(files), { labels, maxTokens });
+    const examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens });
     return new LocalTrainer({ ...options, terms, files, examples, blob });
   };
 }
@@ -36,7 +31,7 @@ interface Setup {
   readonly terms: Terms;
   readonly files: ModelFiles;
   readonly examples: readonly EncodedExample[];
-  readonly blob: Parameters<TrainerFactory>[1];
+  readonly blob: Parameters<TrainerFactory>[2];
 }
 
 class LocalTrainer implements Trainer {

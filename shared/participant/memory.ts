@@ -1,3 +1,4 @@
+import type { Consent } from '../protocol/messages.ts';
 import type { ClientRecord } from '../secagg/client.ts';
 import { EventLog } from '../store/log.ts';
 import type { Store } from '../store/port.ts';
@@ -12,14 +13,7 @@ export type MemoryEvent =
       readonly root: string;
       readonly checkpoint: string;
     }
-  | {
-      readonly type: 'consented';
-      readonly run: string;
-      readonly planHash: string;
-      readonly scope: string;
-      readonly period: string;
-      readonly epsilon: number;
-    }
+  | { readonly type: 'consented'; readonly run: string; readonly planHash: string; readonly consent: Consent }
   /** Secure aggregation: sessions are entered once, survivor sets signed once, secrets answered once. */
   | { readonly type: 'secagg'; readonly record: ClientRecord };
 
@@ -50,15 +44,9 @@ export class ParticipantMemory {
     return this.#seen.get(key);
   }
 
-  consent(run: string): { readonly planHash: string } | undefined {
+  /** What was consented to, signed: said again word for word after a restart. */
+  consent(run: string): { readonly planHash: string; readonly consent: Consent } | undefined {
     return this.#consents.get(run);
-  }
-
-  /** ε that this participant has agreed to spend on `scope` in `period`. A consent counts in full: a leaked reservation is spent. */
-  agreedEpsilon(scope: string, period: string): number {
-    let sum = 0;
-    for (const c of this.#consents.values()) if (c.scope === scope && c.period === period) sum += c.epsilon;
-    return sum;
   }
 
   /** What was last persisted of secure aggregation in `run`. */

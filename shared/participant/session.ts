@@ -11,6 +11,7 @@ import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { fingerprintOf, type JoinCode, parseJoinCode } from '../protocol/join-code.ts';
 import {
   type Challenge,
+  type Consent,
   challengeSchema,
   clientIdOf,
   helloContext,
@@ -23,26 +24,47 @@ import {
   type Welcome,
   withSignature,
 } from '../protocol/messages.ts';
+import type { Terms } from '../protocol/terms.ts';
 import type { RunView } from '../protocol/views.ts';
 import { type MaskedVector, maskedBytes } from '../secagg/mask.ts';
 import type { RosterEntry, SecaggConfig } from '../secagg/messages.ts';
 import type { Store } from '../store/port.ts';
+import type { TextRecord } from '../text/records.ts';
 import type { ParticipantEvent } from './events.ts';
 import { sentItems } from './items.ts';
 import { LedgerWitness, type SeenEntry } from './ledger-witness.ts';
 import { ParticipantMemory } from './memory.ts';
+import { OwnLedger } from './own-ledger.ts';
 import { enforcePolicy, type Policy, policyHash } from './policy.ts';
 import { RoundParticipant } from './round.ts';
 import type { Trainer, TrainerFactory } from './trainer.ts';
 import { type Incoming, openTransport, type ParticipantTransport } from './transport.ts';
 
+/** What a site says to a plan. */
+export interface SiteAnswer {
+  /** Its own rules; undefined means that it has none, and absent means refuse. */
+  readonly policy: Policy | undefined;
+  /** Its own records. They stay with the trainer. */
+  readonly records: readonly TextRecord[];
+}
+
+export type Invitation = Extract<ParticipantEvent, { kind: 'invitation' }>;
+
+/** What else a site may want to know before it answers. */
+export interface AnswerContext {
+  readonly terms: Terms;
+  /** It consented to this plan in an earlier life of the process: only the records are needed again. */
+  readonly consentedBefore: boolean;
+  /** ε that its own ledger shows as spent or set aside on this data in this period. */
+  readonly spentEpsilon: number;
+}
+
 export interface ParticipantOptions {
   /** The join link. */
   readonly link: string;
   readonly organisation: string;
-  readonly policy: Policy | undefined;
-  /** Records that this participant brings. */
-  readonly records: number;
+  /** Asked once the plan on offer was found in the ledger and its promise recomputed; null declines. The policy is then enforced. */
+  answer(invitation: Invitation, context: AnswerContext): Promise<SiteAnswer | null>;
   readonly createTrainer: TrainerFactory;
   readonly engineName: string;
   /** Own identity; its private half never leaves this process. */
@@ -52,8 +74,6 @@ export interface ParticipantOptions {
   readonly rng: Rng;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Asked once per plan after the policy allowed it. Node: always true; a page: the consent button. */
-  decide(invitation: Extract<ParticipantEvent, { kind: 'invitation' }>): Promise<boolean>;
   /** For tests and other wires; socket.io and HTTP otherwise. */
   readonly transport?: (url: string) => ParticipantTransport;
 }
@@ -102,6 +122,9 @@ class Session {
   #round: RoundParticipant | undefined;
   #roundWork: Promise<void> = Promise.resolve();
   #roster: readonly RosterEntry[] = [];
+  #own: OwnLedger | undefined;
+  #answer: SiteAnswer | undefined;
+  #planLeaf: { readonly index: number; readonly text: string } | undefined;
   #serverKey: Uint8Array | undefined;
 
   constructor(options: ParticipantOptions, emit: (event: ParticipantEvent) => void) {
@@ -164,7 +187,7 @@ class Session {
         await this.#roundEnded(incoming.payload);
         return false;
       case 'runEnded':
-        this.#emit({ kind: 'finished', run: incoming.payload as RunView });
+        await this.#finish(incoming.payload as RunView);
         return true;
       case 'closed':
         throw new TacitError<ProtocolErrorCode>(
@@ -188,11 +211,17 @@ class Session {
       signer: this.#o.signer,
       clientId: this.#clientId,
     });
+    this.#own ??= await OwnLedger.open({
+      store: this.#o.store,
+      signer: this.#o.signer,
+      clock: this.#o.clock,
+      clientId: this.#clientId,
+    });
     checkTerms(welcome.terms);
     await this.#checkPlan(welcome);
     this.#emit({ kind: 'connection', state: 'connected' });
     if (welcome.run.state === 'finished' || welcome.run.state === 'failed' || welcome.run.state === 'stopped') {
-      this.#emit({ kind: 'finished', run: welcome.run });
+      await this.#finish(welcome.run);
       return true;
     }
     return !(await this.#consent(welcome));
@@ -234,7 +263,8 @@ class Session {
 
   /** The plan that is offered is the one in the ledger. */
   async #checkPlan({ proof, terms }: Welcome): Promise<void> {
-    const { entry } = await this.#checkLedger(proof);
+    const { entry, text, index } = await this.#checkLedger(proof);
+    this.#planLeaf = { index, text };
     if (entry.kind !== 'plan.commit' || entry['planHash'] !== terms.planHash) {
       throw new TacitError<ProtocolErrorCode>('LEDGER_DISAGREES', 'the plan on offer is not the one in the ledger', {
         where: `entry ${proof.index}`,
@@ -242,60 +272,76 @@ class Session {
     }
   }
 
-  /** True when this site agreed (now or before). */
+  /** True when this site agreed, now or before. */
   async #consent(welcome: Welcome): Promise<boolean> {
     const { run, terms } = welcome;
-    const { privacy } = terms.plan;
     const before = this.#memory.consent(run.id);
     if (before !== undefined && before.planHash !== terms.planHash) {
       throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
         where: run.id,
       });
     }
-    if (before === undefined) {
-      const invitation = { kind: 'invitation', about: welcome.about, run, items: sentItems(terms) } as const;
-      this.#emit(invitation);
+    const answer = await this.#ask(welcome, before !== undefined);
+    if (answer instanceof TacitError) return this.#refuse(run.id, terms.planHash, answer);
+    const consent = before?.consent ?? this.#signConsent(welcome, answer);
+    if (before === undefined)
+      await this.#memory.record({ type: 'consented', run: run.id, planHash: terms.planHash, consent });
+    this.#trainer ??= await this.#o.createTrainer(terms, answer.records, (sha256, signal) =>
+      this.#transport.blob(sha256, this.#session(), signal),
+    );
+    const receipt = await this.#transport.request('consent', consent);
+    await this.#countersign(welcome);
+    if (before === undefined) this.#emit({ kind: 'consented', receipt });
+    return true;
+  }
+
+  /** The site's answer, asked once in the life of a process, or why it refuses. What a plan may spend is set aside before anyone hears of a consent. */
+  async #ask({ run, terms, about }: Welcome, consentedBefore: boolean): Promise<SiteAnswer | TacitError> {
+    if (this.#answer !== undefined) return this.#answer;
+    const own = this.#own as OwnLedger;
+    const { scope, unit, period } = terms.plan.privacy;
+    const spentEpsilon = consentedBefore ? 0 : await own.agreedEpsilon({ scope, unit, period });
+    const invitation = { kind: 'invitation', about, run, items: sentItems(terms) } as const;
+    if (!consentedBefore) this.#emit(invitation);
+    const answer = await this.#o.answer(invitation, { terms, consentedBefore, spentEpsilon });
+    if (answer === null) return new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'the participant declined');
+    if (!consentedBefore) {
       try {
-        enforcePolicy(this.#o.policy, terms.plan, this.#memory.agreedEpsilon(privacy.scope, privacy.period));
+        enforcePolicy(answer.policy, terms.plan, spentEpsilon);
+        await own.setAside(run.id, terms, answer.policy as Policy);
       } catch (error) {
-        return this.#refuse(run.id, terms.planHash, error as TacitError);
-      }
-      if (!(await this.#o.decide(invitation))) {
-        return this.#refuse(
-          run.id,
-          terms.planHash,
-          new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'the participant declined'),
-        );
+        if (error instanceof TacitError) return error;
+        throw error;
       }
     }
-    const at = isoTime(this.#o.clock);
+    this.#answer = answer;
+    return answer;
+  }
+
+  #signConsent({ run, terms }: Welcome, { policy, records }: SiteAnswer): Consent {
     const document = {
       run: run.id,
       planHash: terms.planHash,
-      policyHash: policyHash(this.#o.policy as Policy),
-      records: this.#o.records,
+      policyHash: policyHash(policy as Policy),
+      records: records.length,
       engine: this.#o.engineName,
-      at,
+      at: isoTime(this.#o.clock),
     };
-    const consent = { ...document, signature: signStatement('consent', document, this.#o.signer) };
-    if (before === undefined) {
-      await this.#memory.record({
-        type: 'consented',
-        run: run.id,
-        planHash: terms.planHash,
-        scope: privacy.scope,
-        period: privacy.period,
-        epsilon: privacy.epsilon,
-      });
-    }
-    this.#trainer ??= await this.#o.createTrainer(
-      terms,
-      (sha256, signal) => this.#transport.blob(sha256, this.#session(), signal),
-      this.#emit,
-    );
-    const receipt = await this.#transport.request('consent', consent);
-    if (before === undefined) this.#emit({ kind: 'consented', receipt });
-    return true;
+    return { ...document, signature: signStatement('consent', document, this.#o.signer) };
+  }
+
+  /** Two ledgers: the coordinator's reservation for this run must be what was set aside here, and this site says that it saw it. */
+  async #countersign({ run, terms, reservation, about }: Welcome): Promise<void> {
+    const seen = await this.#checkLedger(reservation);
+    const statement = await (this.#own as OwnLedger).countersign(run.id, terms, seen, about.origin);
+    await this.#transport.request('countersign', statement);
+  }
+
+  async #finish(run: RunView): Promise<void> {
+    const { terms } = this.#welcome as Welcome;
+    const released = run.stages.reduce((n, s) => n + s.roundsDone, 0);
+    if (this.#memory.consent(run.id) !== undefined) await (this.#own as OwnLedger).close(run.id, terms, released);
+    this.#emit({ kind: 'finished', run });
   }
 
   async #refuse(run: string, planHash: string, error: TacitError): Promise<false> {
@@ -352,9 +398,18 @@ class Session {
     );
     const { round: number, attempt } = round.config;
     if (this.#round?.is(number, attempt)) return this.#round.invitedAgain();
+    await this.#checkPlanIn(round.config);
     this.#round?.cancel();
     this.#round = round;
     await round.start();
+  }
+
+  /** M0 binds a checkpoint: the plan must be in that tree, and the tree must extend what this site saw. */
+  async #checkPlanIn({ ledger }: SecaggConfig): Promise<void> {
+    const { index, text } = this.#planLeaf as { index: number; text: string };
+    const { checkpoint, inclusion } = ledger;
+    const since = (this.#witness as LedgerWitness).seenSize;
+    await this.#checkLedger({ index, entry: text, checkpoint, inclusion, since, consistency: [] });
   }
 
   /** Unless only the connection failed, this session is lost for this client; the next one is a new chance. */
@@ -432,7 +487,7 @@ class Session {
     const seen = await (this.#witness as LedgerWitness).check(proof, (size, index) =>
       this.#transport.request('seen', { size, index }),
     );
-    await this.#transport.request('cosign', seen.cosign);
+    if (seen.extended) await this.#transport.request('cosign', seen.cosign);
     return seen;
   }
 

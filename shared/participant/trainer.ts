@@ -1,5 +1,5 @@
 import type { Terms } from '../protocol/terms.ts';
-import type { ParticipantEvent } from './events.ts';
+import type { TextRecord } from '../text/records.ts';
 
 /** What one round's training gives: a sum whose every summand the engine clipped. Not noised yet: it stays in this process. */
 export interface TrainedSum {
@@ -20,8 +20,9 @@ export interface Trainer {
   dispose(): Promise<void>;
 }
 
+/** Makes the trainer of one run. @param records - this site's own */
 export type TrainerFactory = (
   terms: Terms,
+  records: readonly TextRecord[],
   blob: (sha256: string, signal: AbortSignal) => Promise<Uint8Array>,
-  emit: (event: ParticipantEvent) => void,
 ) => Promise<Trainer>;

@@ -43,6 +43,8 @@ export interface Welcome {
   readonly terms: Terms;
   /** Of the plan's entry. */
   readonly proof: LedgerProof;
+  /** Of the run's reservation: what this run will be charged, in the ledger before anybody joins. */
+  readonly reservation: LedgerProof;
 }
 
 export const ledgerProofSchema = z.strictObject({
@@ -108,6 +110,15 @@ export const cosignSchema = z.strictObject({
   vkey: words(500),
 });
 export type Cosign = z.infer<typeof cosignSchema>;
+
+/** Client → server: I saw the run's reservation in its place, and it is what I set aside myself. */
+export const countersignSchema = z.strictObject({
+  clientId: words(64),
+  publicKey: b64(32),
+  document: z.strictObject({ clientId: words(64), origin: words(400), index: z.number().int().min(0), leafHash: hash }),
+  signature: b64(64),
+});
+export type Countersign = z.infer<typeof countersignSchema>;
 
 /** Client → server: I verified the ledger up to `size`; prove that it still extends that, and that `index` is in it. */
 export const seenSchema = z.strictObject({ size: z.number().int().min(0), index: z.number().int().min(0) });

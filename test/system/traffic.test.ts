@@ -52,7 +52,7 @@ beforeAll(async () => {
   participants = silos.map(({ records }, i) => {
     const texts = records.slice(0, perClient);
     mails.push(...texts);
-    return startParticipant({ link: run.link, index: i + 1, texts, createTrainer: watched(i, texts) });
+    return startParticipant({ link: run.link, index: i + 1, texts, createTrainer: watched(i) });
   });
   await until(() => site.coordinator.run(runId)?.state === 'finished', 'the run to finish', 110_000);
   await Promise.all(participants.map((p) => p.ended));
@@ -132,8 +132,8 @@ function* windowsOf(text: string): Generator<string> {
   for (let at = 0; at + 12 <= text.length; at++) yield text.slice(at, at + 12);
 }
 
-function watched(index: number, texts: readonly TextRecord[]): TrainerFactory {
-  const factory = localTrainer({ engine: onnxCpuEngine(), records: texts, rng: systemRng });
+function watched(index: number): TrainerFactory {
+  const factory = localTrainer({ engine: onnxCpuEngine(), rng: systemRng });
   return async (...args) => {
     const trainer = await factory(...args);
     return {

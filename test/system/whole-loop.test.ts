@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
+import { peekCheckpoint } from '../../shared/ledger/checkpoint.ts';
+import { ALGORITHM, formatVkey, verifierKey } from '../../shared/ledger/keys.ts';
+import { LedgerReader } from '../../shared/ledger/reader.ts';
+import { verifyBundle } from '../../shared/ledger/verify.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import {
   createTestRun,
@@ -102,4 +106,33 @@ test('a second run that would overspend is refused before anything is sent, and 
   await expect(createTestRun(site.coordinator, {})).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' });
   const entries = await site.coordinator.ledger.entries(0);
   expect(entries.at(-1)?.entry).toMatchObject({ kind: 'refusal', by: 'coordinator', code: 'BUDGET_EXCEEDED' });
+});
+
+test('every participant countersigned the reservation that it is charged with', async () => {
+  const entries = (await site.coordinator.ledger.entries(0)).map((r) => r.entry);
+  const seen = entries.flatMap((e) => (e.kind === 'countersignature' ? [e.clientId] : []));
+  const consented = entries.flatMap((e) => (e.kind === 'consent' ? [e.clientId] : []));
+  expect(seen.sort()).toEqual(consented.sort());
+  expect(seen).toHaveLength(5);
+});
+
+test('each site keeps its own ledger of the same charge, and it verifies by itself', async () => {
+  for (const { store } of participants) {
+    const origin = peekCheckpoint(
+      JSON.parse((await store.read('own-ledger/checkpoints'))[0]?.text as string).note,
+    ).origin;
+    const reader = await LedgerReader.openReader({ store, stream: 'own-ledger', origin });
+    const kinds = (await reader.entries(0)).map((r) => r.entry.kind);
+    expect(kinds).toEqual(['budget.open', 'reserve', 'charge', 'plan.close']);
+    const vkey = formatVkey(
+      verifierKey(
+        origin,
+        ALGORITHM.ed25519,
+        participants.find((p) => p.store === store)?.signer.publicKey as Uint8Array,
+      ),
+    );
+    const report = await verifyBundle(await exportBundle(reader, { vkey }), { vkeys: [vkey], authority: 'own-data' });
+    expect(report.failures).toEqual([]);
+    expect(report.budgets).toMatchObject([{ epsilon: 100, spent: 3, reserved: 0 }]);
+  }
 });
