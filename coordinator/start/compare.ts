@@ -30,24 +30,32 @@ export async function trainWithoutNoise(options: {
   );
   const validation = model.encode(heldOut.validation);
   const test = model.encode(heldOut.test);
-  let carried: Uint8Array[] = [];
-  let best: { loss: number; score: TestScore } | undefined;
+  let best: Best | undefined;
   for (const stage of plan.stages.keys()) {
+    // As in the run: a stage starts from the best evaluated model so far.
+    const carried = best === undefined ? [] : [await model.brought(best.stage, best.overlays, best.flat)];
     const { flat, overlay } = await model.start(stage, carried);
     const overlays = overlay === undefined ? carried : [...carried, overlay];
-    let last = flat;
     for await (const { round, published } of stageRounds({ ...options, stage, overlays, flat, silos })) {
-      last = published;
       if (round % plan.evaluation.every !== 0 && round !== plan.stages[stage]?.rounds) continue;
-      const { loss } = await model.evaluate(stage, overlays, published, validation);
-      if (best === undefined || loss < best.loss)
-        best = { loss, score: scoreOf(await model.evaluate(stage, overlays, published, test)) };
+      const { accuracy, loss } = await model.evaluate(stage, overlays, published, validation);
+      const better = best === undefined || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
+      if (better) best = { stage, overlays, flat: published.slice(), accuracy, loss };
     }
-    carried = [...carried, await model.brought(stage, overlays, last)];
   }
-  await model.dispose();
   if (best === undefined) throw new RangeError('a plan has at least one round');
-  return best.score;
+  const { accuracy, f1, loss } = await model.evaluate(best.stage, best.overlays, best.flat, test);
+  await model.dispose();
+  return { accuracy, f1, loss };
+}
+
+/** The best evaluated model so far: by accuracy on validation, then by loss. */
+interface Best {
+  readonly stage: number;
+  readonly overlays: readonly Uint8Array[];
+  readonly flat: Float32Array;
+  readonly accuracy: number;
+  readonly loss: number;
 }
 
 async function* stageRounds(options: {
@@ -74,8 +82,4 @@ async function* stageRounds(options: {
   } finally {
     await bert.dispose();
   }
-}
-
-function scoreOf({ accuracy, f1, loss }: TestScore): TestScore {
-  return { accuracy, f1, loss };
 }

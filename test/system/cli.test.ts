@@ -34,6 +34,19 @@ function tacit(args: readonly string[], env: Record<string, string> = {}): Promi
   });
 }
 
+/** `tacit coordinator` on a free port; `stop` ends it as a service manager would. */
+async function serve(data: string): Promise<{ localUrl: string; fingerprint: string; stop(): Promise<number | null> }> {
+  const args = ['coordinator', '--port', '0', '--data-dir', data, '--json', '--log-level', 'error'];
+  const child = spawn(process.execPath, [bin, ...args], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const first = await new Promise<string>((resolve) => child.stdout.once('data', (d: Buffer) => resolve(d.toString())));
+  const stop = (): Promise<number | null> => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+  return { ...(JSON.parse(first) as { localUrl: string; fingerprint: string }), stop };
+}
+
 const written = async (name: string, text: string): Promise<string> => {
   await writeFile(join(dir, name), text);
   return join(dir, name);
@@ -148,16 +161,7 @@ describe('tacit coordinator', () => {
 
   it('starts, serves, refuses a plan that is none, and ends at SIGTERM', async () => {
     const data = join(dir, 'served');
-    const child = spawn(
-      process.execPath,
-      [bin, 'coordinator', '--port', '0', '--data-dir', data, '--json', '--log-level', 'error'],
-      { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
-    const first = await new Promise<string>((resolve) =>
-      child.stdout.once('data', (d: Buffer) => resolve(d.toString())),
-    );
-    const { localUrl, fingerprint } = JSON.parse(first) as { localUrl: string; fingerprint: string };
+    const { localUrl, fingerprint, stop } = await serve(data);
     const at = ['--coordinator', localUrl, '--data-dir', data];
     expect(((await (await fetch(`${localUrl}/api/v1/about`)).json()) as { fingerprint: string }).fingerprint).toBe(
       fingerprint,
@@ -177,8 +181,7 @@ describe('tacit coordinator', () => {
     expectCoded(stranger, 2, 'NOT_AUTHORISED');
     expectCoded(await tacit(['run', 'show', 'none', ...at]), 1, 'NOT_FOUND');
     expectCoded(await tacit(['model', 'predict', 'current', 'hello', ...at]), 1, 'NOT_FOUND');
-    child.kill('SIGTERM');
-    expect(await ended).toBe(0);
+    expect(await stop()).toBe(0);
   });
 });
 
@@ -237,4 +240,104 @@ describe('tacit budget and ledger', () => {
     expectCoded(await tacit(['ledger', 'verify', bundle, '--vkey', vkey]), 4, 'VERIFICATION_FAILED');
     expectCoded(await tacit(['ledger', 'export', '--out', bundle, ...data]), 2, 'FILE_EXISTS');
   });
+});
+
+describe('tacit client, at a coordinator', () => {
+  it('is told in one sentence why it may not take part, and disturbs nobody', async () => {
+    const data = join(dir, 'joined');
+    const opening = await written(
+      'joined.yaml',
+      'budget: { scope: mail, unit: record, period: "2026" }\nepsilon: "3"\ndelta: "1e-5"\nrevision: 0\npurpose: filter\nlegalBasis: consent\n',
+    );
+    for (const name of ['c', 'd']) {
+      const { out } = await tacit([
+        'budget',
+        'approve',
+        opening,
+        '--name',
+        name,
+        '--key',
+        join(dir, 'keys', name, 'key.json'),
+      ]);
+      await written(`${name}.json`, out);
+    }
+    await tacit([
+      'budget',
+      'open',
+      opening,
+      '--approval',
+      join(dir, 'c.json'),
+      join(dir, 'd.json'),
+      '--data-dir',
+      data,
+    ]);
+    const { localUrl, stop } = await serve(data);
+    const at = ['--coordinator', localUrl, '--data-dir', data];
+    const texts = await written(
+      'held.jsonl',
+      '{"text":"win a prize","label":"spam"}\n{"text":"see you at noon","label":"ham"}\n',
+    );
+    const plan = new URL('../../plans/head.yaml', import.meta.url).pathname;
+    const created = await tacit(['run', 'create', plan, '--validation', texts, '--test', texts, '--json', ...at]);
+    const { id } = JSON.parse(created.out) as { id: string };
+    const invite = async (...more: string[]): Promise<string> =>
+      (await tacit(['run', 'invite', id, ...more, ...at])).out.trim();
+    const link = await invite('--uses', '4');
+    const rules =
+      'maximumDelta: 1e-5\nmaximumEpsilonPerPeriod: 3\nminimumCohort: 4\nminimumColluders: 1\nmaximumRounds: 200\nscopes: [mail]\n';
+    const policy = await written('allows.yaml', `maximumEpsilon: 3\n${rules}`);
+    const join_ = (state: string, overrides: Record<string, string> = {}) => {
+      const flags = {
+        join: link,
+        data: texts,
+        policy,
+        organisation: state,
+        state: join(dir, 'states', state),
+        ...overrides,
+      };
+      return tacit(['client', ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, v])]);
+    };
+
+    expectCoded(
+      await join_('mislabelled', { data: await written('wrong.jsonl', '{"text":"a","label":"junk"}\n') }),
+      2,
+      'DATA_LABELS',
+    );
+    expectCoded(
+      await join_('columns', { data: await written('wrong.csv', 'body,class\na,spam\n') }),
+      2,
+      'DATA_COLUMNS',
+    );
+    expectCoded(await join_('nodata', { data: join(dir, 'nothing.jsonl') }), 2, 'DATA_UNREADABLE');
+    const strict = await written('strict.yaml', `maximumEpsilon: 1\n${rules}`);
+    const refused = await join_('strict', { policy: strict });
+    expectCoded(refused, 3, 'POLICY_REFUSED');
+    expect(refused.err).toContain("epsilon 3 is above this site's 1");
+
+    expectCoded(
+      await join_('stranger', { join: link.replace(/join=[^.]*/, `join=${'A'.repeat(22)}`) }),
+      2,
+      'INVITATION_UNKNOWN',
+    );
+    expectCoded(await join_('fooled', { join: link.replace(/[0-9a-f]{4}$/, '0000') }), 4, 'COORDINATOR_UNKNOWN');
+    const once = await invite('--uses', '1');
+    expectCoded(await join_('first', { join: once, policy: strict }), 3, 'POLICY_REFUSED');
+    expectCoded(await join_('second', { join: once }), 2, 'INVITATION_USED');
+    const brief = await invite('--hours', '0.0000001');
+    expectCoded(await join_('late', { join: brief }), 2, 'INVITATION_EXPIRED');
+
+    const run = JSON.parse((await tacit(['run', 'show', id, '--json', ...at])).out) as {
+      round: number;
+      phase: string | null;
+    };
+    expect(run).toMatchObject({ round: 0, phase: null });
+    const stopped = JSON.parse((await tacit(['run', 'stop', id, '--json', ...at])).out) as { state: string };
+    expect(stopped.state).toBe('stopped');
+    expect(JSON.parse((await tacit(['budget', 'list', '--json', '--data-dir', data])).out)).toMatchObject({
+      spent: 0,
+      reserved: 0,
+      left: 3,
+    });
+    expect(await stop()).toBe(0);
+  }, 120_000);
 });
