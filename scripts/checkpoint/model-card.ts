@@ -47,7 +47,7 @@ The same seed and corpus give the same files on the same machine type and onnxru
    neighbouring pieces; everything else from N(0, 0.02²).
 3. ${history.length} steps of masked LM (15 %, 80/10/10, whole words) and next sentence; ${recipe.batch} × ${recipe.tokens} pieces a step (${((history.length * recipe.batch * recipe.tokens) / 1e6).toFixed(1)} M of the corpus'
    ${(facts.pieces / 1e6).toFixed(1)} M in all), AdamW ${recipe.learningRate}, weight decay 0.01, gradient norm at most 1, warm-up over 6 % of the steps, then a line to 0.
-4. Whitening: 8,192 random segments of 8–126 pieces, shrinkage 0.3.
+4. Whitening: 8,192 random segments of 8–126 pieces, shrinkage 0.03.
 
 ## Loss
 

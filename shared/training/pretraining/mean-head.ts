@@ -19,7 +19,7 @@ export interface MeanHeadOptions {
   readonly tokens: number;
   /** Segments the statistics are taken from, rounded up to whole batches. Default 8,192. */
   readonly segments?: number;
-  /** Share of the covariance that is replaced by a multiple of the identity. Default 0.3. */
+  /** Share of the covariance that is replaced by a multiple of the identity. Default 0.03. */
   readonly shrinkage?: number;
   readonly rng: Rng;
 }
@@ -33,7 +33,7 @@ const BATCH = 32;
 export async function fitMeanHead(options: MeanHeadOptions): Promise<{ config: BertConfig; weights: Weights }> {
   const config = parseBertConfig({ ...options.config.raw, tacit: { head: 'mean', layers: options.layers } });
   const width = options.layers.length * config.hiddenSize;
-  const { weight, bias } = fitWhitening(await publicMeans(options, config, width), width, options.shrinkage ?? 0.3);
+  const { weight, bias } = fitWhitening(await publicMeans(options, config, width), width, options.shrinkage ?? 0.03);
   return { config, weights: withDense(options.weights, width, width, weight, bias) };
 }
 

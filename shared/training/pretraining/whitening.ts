@@ -15,7 +15,7 @@ export interface Whitening {
  * from ZCA or PCA whitening by a rotation only, which changes neither the length of a vector, nor what a linear head
  * can learn, nor how a Gaussian on its gradient acts.
  * @param vectors n × width, row-major
- * @param shrinkage s in (0, 1]; 0.3 in the recipe
+ * @param shrinkage s in (0, 1]
  * @throws PRETRAIN_INVALID for fewer than two vectors or a shrinkage outside (0, 1]
  */
 export function fitWhitening(vectors: Float32Array, width: number, shrinkage: number): Whitening {
