@@ -1,4 +1,4 @@
-import { hexToBytes as nobleHexToBytes, bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes as nobleHexToBytes } from '@noble/hashes/utils.js';
 import { TacitError } from './errors.ts';
 
 export type BytesErrorCode = 'BYTES_INVALID';
@@ -65,11 +65,4 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 /** Equal length and bytes. Not constant time: for public values only. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((x, i) => x === b[i]);
-}
-
-/** Lexicographic order of bytes, for canonical sorting. */
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const n = Math.min(a.length, b.length);
-  for (let i = 0; i < n; i++) if (a[i] !== b[i]) return (a[i] as number) - (b[i] as number);
-  return a.length - b.length;
 }

@@ -1,6 +1,6 @@
 import { ctr } from '@noble/ciphers/aes.js';
-import { sha256 } from './hash.ts';
 import { utf8 } from './bytes.ts';
+import { sha256 } from './hash.ts';
 
 /** Source of uniformly random bytes. Handed in everywhere, so that a simulated run can be repeated from a seed. */
 export interface Rng {

@@ -101,7 +101,6 @@ export const roundEndedSchema = z.strictObject({
   reason: z.string().max(500).nullable(),
   proof: ledgerProofSchema,
 });
-export type RoundEnded = z.infer<typeof roundEndedSchema>;
 
 /** Client → server: a witness's line for a checkpoint that it found consistent (C2SP tlog-cosignature). */
 export const cosignSchema = z.strictObject({
@@ -130,7 +129,6 @@ export const rosterSchema = z.strictObject({
     .max(LIMITS.cohortClients),
   proof: ledgerProofSchema,
 });
-export type RosterMessage = z.infer<typeof rosterSchema>;
 
 export interface WireError {
   readonly code: string;

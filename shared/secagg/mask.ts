@@ -33,11 +33,6 @@ class Masked {
 /** A noised vector under all its masks: the only thing that an upload port takes. */
 export type MaskedVector = Masked;
 
-/** True when `value` came out of {@link applyMasks}. */
-export function isMasked(value: unknown): value is MaskedVector {
-  return Masked.is(value);
-}
-
 function reused(): TacitError<SecaggErrorCode> {
   return new TacitError('SECAGG_MASK_REUSED', 'only a noised vector can be masked, once', {
     fix: 'Train and noise again for a new session.',
@@ -158,6 +153,8 @@ export async function applyMasks(noised: NoisedVector, streams: readonly MaskStr
 
 /** Little-endian bytes of the vector, 4 per number; a view where the machine is little-endian. */
 export function maskedBytes(vector: MaskedVector): Uint8Array {
+  // The type already says so; a cast must not be enough to send something else.
+  if (!Masked.is(vector)) throw new RangeError('only a masked vector has bytes to send');
   const { buffer, byteOffset, byteLength } = vector.values;
   if (littleEndian) return new Uint8Array(buffer, byteOffset, byteLength);
   const bytes = new Uint8Array(byteLength);

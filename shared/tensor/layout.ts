@@ -1,5 +1,5 @@
 import { TacitError } from '../core/errors.ts';
-import { type NamedTensor, type TensorSpec, type Weights, elements } from './named.ts';
+import { elements, type NamedTensor, type TensorSpec, type Weights } from './named.ts';
 
 /** Where each named tensor lies in the one flat vector that is clipped, noised, masked and summed. */
 export interface Layout {
@@ -39,6 +39,9 @@ export function unflatten(flat: Float32Array, layout: Layout): Map<string, Named
     throw new TacitError('TENSOR_SHAPE', `the vector has ${flat.length} elements, the layout ${layout.length}`);
   }
   return new Map(
-    layout.entries.map((e) => [e.name, { name: e.name, shape: e.shape, data: flat.subarray(e.offset, e.offset + e.length) }]),
+    layout.entries.map((e) => [
+      e.name,
+      { name: e.name, shape: e.shape, data: flat.subarray(e.offset, e.offset + e.length) },
+    ]),
   );
 }

@@ -24,8 +24,6 @@ import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
 
-export const labels = ['ham', 'spam'];
-
 /** A real coordinator on loopback: HTTP, socket.io, ledger and engine, over any store. */
 export interface TestCoordinator {
   readonly coordinator: Coordinator;

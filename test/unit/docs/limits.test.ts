@@ -26,7 +26,9 @@ it('docs/LIMITS.md says what the code enforces', async () => {
 /** The reasons are the comments above each bound: the source is their only home. */
 async function rows(path: string, limits: Readonly<Record<string, number>>): Promise<string[]> {
   const source = await readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
-  const reasons = new Map([...source.matchAll(/\/\*\* (.+?) \*\/\s+(\w+):/g)].map(([, reason, name]) => [name, reason]));
+  const reasons = new Map(
+    [...source.matchAll(/\/\*\* (.+?) \*\/\s+(\w+):/g)].map(([, reason, name]) => [name, reason]),
+  );
   return [
     '| limit | value | why |',
     '|---|---:|---|',
