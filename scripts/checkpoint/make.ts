@@ -58,11 +58,13 @@ for (const [name, bytes] of files) writeFileSync(join(values.out, name), bytes);
 console.log(`${minutes().toFixed(1)} CPU min: written to ${values.out}`);
 
 function reportEvery(count: number): (step: PretrainingStep) => void {
+  let start = 0;
   return ({ step, steps, maskedLoss, nextSentenceLoss }) => {
-    if (step % count !== 0 && step !== 1) return;
-    const left = (minutes() / step) * (steps - step);
-    console.log(
-      `step ${step}/${steps}: masked ${maskedLoss.toFixed(3)}, next ${nextSentenceLoss.toFixed(3)}, about ${left.toFixed(1)} CPU min left`,
-    );
+    if (step === 1) start = minutes();
+    else if (step % count === 0) {
+      const left = ((minutes() - start) / (step - 1)) * (steps - step);
+      const losses = `masked ${maskedLoss.toFixed(3)}, next ${nextSentenceLoss.toFixed(3)}`;
+      console.log(`step ${step}/${steps}: ${losses}, about ${left.toFixed(1)} CPU min left`);
+    }
   };
 }
