@@ -31,8 +31,9 @@ export function followRun(service: CoordinatorService, runId: string, plan: Plan
   });
 }
 
+/** An aborted round is told once its reason is known. */
 function ended(round: RoundView): boolean {
-  return round.phase === 'done' || round.phase === 'aborted';
+  return round.phase === 'done' || (round.phase === 'aborted' && round.reason !== null);
 }
 
 function sessionOf(round: RoundView): string {
@@ -50,7 +51,7 @@ function roundLines(service: CoordinatorService, run: RunView, plan: Plan, round
   const threshold = Math.floor((invited + plan.secureAggregation.colluders) / 2) + 1;
   const available = run.participants.filter((p) => p.state === 'consented').length;
   const cohort = `${tag('cohort')}${invited} of ${Math.max(available, invited)} available, threshold ${threshold}`;
-  if (round.phase === 'aborted') return [cohort, `${tag('aborted')}${round.reason ?? 'no reason was given'}`];
+  if (round.phase === 'aborted') return [cohort, `${tag('aborted')}${round.reason}`];
   const dropped = invited - uploaded;
   return [
     cohort,

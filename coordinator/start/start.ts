@@ -72,7 +72,7 @@ export async function start(options: StartOptions): Promise<void> {
       options.log,
     );
     closers.push(() => coordinator.close());
-    signal.throwIfAborted();
+    if (signal.aborted) throw interrupted();
     const data = await writeMailData(join(dir, 'data'));
     const sizes = data.shards.map((s) => `${s.organisation} ${s.records}`).join(', ');
     terminal.say(`mail         ${data.records} mails: ${sizes}; validation and test mails stay with the coordinator`);
@@ -174,17 +174,19 @@ function ending(service: CoordinatorService, runId: string, signal: AbortSignal)
       resolve(run);
     };
     const unsubscribe = service.subscribe(look);
-    const interrupted = (): void => {
+    const stop = (): void => {
       unsubscribe();
-      reject(
-        new TacitError<StartErrorCode>('INTERRUPTED', 'interrupted before the run ended', {
-          fix: 'With --data-dir the same command goes on where it stopped.',
-        }),
-      );
+      reject(interrupted());
     };
-    if (signal.aborted) interrupted();
-    else signal.addEventListener('abort', interrupted, { once: true });
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
     look();
+  });
+}
+
+function interrupted(): TacitError<StartErrorCode> {
+  return new TacitError<StartErrorCode>('INTERRUPTED', 'interrupted before the run ended', {
+    fix: 'With --data-dir the same command goes on where it stopped.',
   });
 }
 
