@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { EXIT } from '../../shared/node/exit-codes.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import type { Shard } from './mail-data.ts';
@@ -9,11 +10,19 @@ import type { Shard } from './mail-data.ts';
 /** Children that do not end by themselves after SIGTERM are killed. */
 const GRACE_MS = 5_000;
 
+/** How often a client that died is started again; its state directory lets it go on where it was. */
+const RESTARTS = 3;
+/** Exit codes of a client that has said no: starting it again would not change its mind. */
+const DECIDED: readonly (number | string)[] = [
+  EXIT.ok,
+  EXIT.configuration,
+  EXIT.budgetRefused,
+  EXIT.verificationFailed,
+];
+
 export interface LocalClient {
   readonly organisation: string;
   readonly pid: number | undefined;
-  /** Exit code, or the signal's name, once it ended. */
-  readonly ended: Promise<number | string>;
 }
 
 export interface LocalClients {
@@ -21,47 +30,86 @@ export interface LocalClients {
   stop(): Promise<void>;
 }
 
+interface Seat {
+  readonly shard: Shard;
+  readonly link: string;
+}
+
 /**
  * Starts one client process for each shard, exactly as an organisation would: a join link, its own data, its own policy, its
  * own state directory. None of them is given anything else.
- * @param onTrouble - a sentence about a client that failed or died; the run goes on without it
+ * @param onTrouble - a sentence about a client that failed or died, and whether it was started again; the run goes on
  */
 export async function startLocalClients(options: {
   readonly dir: string;
   readonly plan: Plan;
-  readonly seats: readonly { readonly shard: Shard; readonly link: string }[];
-  readonly onTrouble: (organisation: string, what: string) => void;
+  readonly seats: readonly Seat[];
+  readonly onTrouble: (organisation: string, what: string, restarted: boolean) => void;
 }): Promise<LocalClients> {
-  const children: ChildProcess[] = [];
-  const clients: LocalClient[] = [];
-  let stopping = false;
-  for (const { shard, link } of options.seats) {
-    const policy = await writePolicy(join(options.dir, shard.organisation), options.plan);
-    const child = spawnClient(shard, link, policy, join(options.dir, shard.organisation));
-    const failure = followOutput(child);
-    const ended = new Promise<number | string>((resolve) => {
-      child.once('error', (error) => resolve(error.message));
-      child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
-    });
-    void ended.then((how) => {
-      if (!stopping && how !== 0) options.onTrouble(shard.organisation, failure() ?? `its process ended (${how})`);
-    });
-    children.push(child);
-    clients.push({ organisation: shard.organisation, pid: child.pid, ended });
+  const keepers: Keeper[] = [];
+  for (const seat of options.seats) {
+    const dir = join(options.dir, seat.shard.organisation);
+    const policy = await writePolicy(dir, options.plan);
+    keepers.push(
+      new Keeper(
+        () => spawnClient(seat.shard, seat.link, policy, dir),
+        (what, again) => options.onTrouble(seat.shard.organisation, what, again),
+      ),
+    );
   }
   return {
-    clients,
-    async stop() {
-      stopping = true;
-      const running = children.filter((c) => c.exitCode === null && c.signalCode === null);
-      for (const child of running) child.kill('SIGTERM');
-      const killer = setTimeout(() => {
-        for (const child of running) child.kill('SIGKILL');
-      }, GRACE_MS);
-      await Promise.all(clients.map((c) => c.ended));
-      clearTimeout(killer);
-    },
+    clients: keepers.map(({ pid }, i) => ({ organisation: options.seats[i]?.shard.organisation ?? '', pid })),
+    stop: async () => void (await Promise.all(keepers.map((k) => k.stop()))),
   };
+}
+
+/** One client's process, started again when it dies. */
+class Keeper {
+  readonly #spawn: () => ChildProcess;
+  readonly #onTrouble: (what: string, restarted: boolean) => void;
+  #child: ChildProcess;
+  #ended: Promise<void>;
+  #restarts = 0;
+  #stopping = false;
+
+  constructor(spawn: () => ChildProcess, onTrouble: (what: string, restarted: boolean) => void) {
+    this.#spawn = spawn;
+    this.#onTrouble = onTrouble;
+    this.#child = spawn();
+    this.#ended = this.#watch();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#child.kill('SIGTERM');
+    const killer = setTimeout(() => this.#child.kill('SIGKILL'), GRACE_MS);
+    await this.#ended;
+    clearTimeout(killer);
+  }
+
+  async #watch(): Promise<void> {
+    for (;;) {
+      const failure = followOutput(this.#child);
+      const how = await ending(this.#child);
+      if (this.#stopping || how === EXIT.ok) return;
+      const again = !DECIDED.includes(how) && this.#restarts++ < RESTARTS;
+      this.#onTrouble(failure() ?? `its process ended (${how})`, again);
+      if (!again) return;
+      this.#child = this.#spawn();
+    }
+  }
+}
+
+/** The exit code, or the signal's name, once the process has ended. */
+function ending(child: ChildProcess): Promise<number | string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+  });
 }
 
 /** A policy that allows this plan and nothing beyond it, as a careful site would write after reading it. */

@@ -125,9 +125,9 @@ async function inviteClients(
     dir: join(scene.dir, 'clients'),
     plan: scene.plan,
     seats,
-    onTrouble(organisation, what) {
-      scene.terminal.say(`warning: ${organisation} is gone: ${what}`);
-      scene.terminal.emit({ event: 'clientGone', organisation, what });
+    onTrouble(organisation, what, restarted) {
+      scene.terminal.say(`warning: ${organisation} is gone: ${what}${restarted ? '; started again' : ''}`);
+      scene.terminal.emit({ event: 'clientGone', organisation, what, restarted });
     },
   });
   scene.terminal.say(`clients      ${clients.clients.map((c) => `${c.organisation} (process ${c.pid})`).join(', ')}`);
