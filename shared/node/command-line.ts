@@ -39,7 +39,7 @@ export function openTerminal(json: boolean): Terminal {
     status(line) {
       if (!live) return;
       clear();
-      process.stdout.write(line.slice(0, Math.max(20, (process.stdout.columns ?? 80) - 1)));
+      process.stdout.write(line.slice(0, Math.max(20, (process.stdout.columns || 80) - 1)));
       drawn = true;
     },
   };
