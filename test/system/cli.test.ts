@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,8 +17,12 @@ interface Result {
 
 /** Runs the built command as people do. */
 function tacit(args: readonly string[], env: Record<string, string> = {}): Promise<Result> {
+  return run(bin, args, env);
+}
+
+function run(program: string, args: readonly string[], env: Record<string, string>): Promise<Result> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [bin, ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       cwd: dir,
       env: { PATH: process.env['PATH'] ?? '', HOME: dir, ...env },
     });
@@ -60,6 +64,15 @@ function expectCoded({ code, err }: Result, exit: number, errorCode: string): vo
 describe('tacit', () => {
   it('refuses mistakes with one coded sentence and exit code 2', async () => {
     for (const args of [[], ['frobnicate'], ['client', '--frobnicate']]) expectCoded(await tacit(args), 2, 'USAGE');
+  });
+
+  it('says that it was not built, where it was not', async () => {
+    const bare = join(dir, 'bare', 'bin');
+    await mkdir(bare, { recursive: true });
+    await copyFile(bin, join(bare, 'tacit.js'));
+    await writeFile(join(bare, '..', 'package.json'), '{"type":"module"}');
+    const result = await run(join(bare, 'tacit.js'), ['--help'], {});
+    expect([result.code, result.err]).toEqual([2, expect.stringMatching(/^NOT_BUILT: .* Run "npm ci"/)]);
   });
 
   it('prints problems as JSON where JSON was asked for', async () => {
