@@ -12,6 +12,7 @@ import { parsePlan } from '../shared/protocol/plan.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type Coordinator, startCoordinatorService } from './coordinator.ts';
 import { createHttpApp } from './http/app.ts';
+import { refuseUntilReady } from './http/not-ready.ts';
 import { openIdentity } from './identity.ts';
 import { readModelFiles } from './model-files.ts';
 import { LEDGER_STREAM, openConfiguredStore } from './open-store.ts';
@@ -41,6 +42,7 @@ export async function startCoordinator(
 ): Promise<RunningCoordinator> {
   // The port first: it is the likeliest to fail, and costs nothing to give back.
   const http = createServer();
+  const ready = refuseUntilReady(http);
   await listen(http, config.host, config.port);
   const localUrl = `http://${hostInUrl(config.host)}:${(http.address() as AddressInfo).port}`;
   const url = config.publicUrl ?? localUrl;
@@ -70,6 +72,7 @@ export async function startCoordinator(
       clock: Date,
       log,
     });
+    ready();
     const closing = new AbortController();
     const pagesDir = join(packageRoot, 'dist', 'pages');
     const { operatorToken } = identity;

@@ -35,6 +35,7 @@ export class LedgerWitness {
   readonly #signer: Signer;
   readonly #clock: Clock;
   readonly #name: string;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: {
     readonly memory: ParticipantMemory;
@@ -60,10 +61,20 @@ export class LedgerWitness {
    * @param refetch - asks for a proof that starts where this witness stands
    * @throws LEDGER_DISAGREES with the cause when anything does not follow from what was seen
    */
-  async check(proof: unknown, refetch: (size: number, index: number) => Promise<unknown>): Promise<SeenEntry> {
+  check(proof: unknown, refetch: (size: number, index: number) => Promise<unknown>): Promise<SeenEntry> {
+    // One after the other: what a proof starts from must not move while it is being checked.
+    const mine = this.#turn.then(() => this.#check(proof, refetch));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #check(proof: unknown, refetch: (size: number, index: number) => Promise<unknown>): Promise<SeenEntry> {
     let parsed = parseMessage(ledgerProofSchema, proof, 'ledger proof');
-    const behind = peekSize(parsed) < this.seenSize;
-    if (parsed.since !== this.seenSize || behind) {
+    const size = peekSize(parsed);
+    // Behind what was seen, from another place, or without the proof that leads here: ask for one that does.
+    const leadsHere = parsed.since === this.seenSize && size >= this.seenSize;
+    const proven = size === this.seenSize || this.seenSize === 0 || parsed.consistency.length > 0;
+    if (!leadsHere || !proven) {
       parsed = parseMessage(ledgerProofSchema, await refetch(this.seenSize, parsed.index), 'ledger proof');
     }
     try {

@@ -95,22 +95,26 @@ export class OwnLedger {
       );
     const leaf = hex(leafHash(utf8(seen.text)));
     const { size, root } = seen;
-    await this.#ledger.append(
-      {
-        kind: 'charge',
-        run,
-        reservation: `run/${run}`,
-        budget,
-        epsilon: decimal(epsilon),
-        delta: decimal(delta),
-        origin,
-        index,
-        leafHash: leaf,
-        size,
-        root,
-      },
-      `charge/${run}`,
-    );
+    const operation = `charge/${run}`;
+    // After a reconnection the same reservation is seen under a larger tree; the first sight stands.
+    if (this.#ledger.operation(operation) === undefined) {
+      await this.#ledger.append(
+        {
+          kind: 'charge',
+          run,
+          reservation: `run/${run}`,
+          budget,
+          epsilon: decimal(epsilon),
+          delta: decimal(delta),
+          origin,
+          index,
+          leafHash: leaf,
+          size,
+          root,
+        },
+        operation,
+      );
+    }
     const document = { clientId: this.#clientId, origin, index, leafHash: leaf };
     const signature = signStatement('countersignature', document, this.#signer);
     return { clientId: this.#clientId, publicKey: base64(this.#signer.publicKey), document, signature };

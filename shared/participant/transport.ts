@@ -22,6 +22,7 @@ export interface ParticipantTransport {
   close(): void;
 }
 
+const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 
 /** socket.io for control (websocket only, no compression: measured 10 times slower with it), HTTP for bulk. */
@@ -31,7 +32,7 @@ export function openTransport(url: string): ParticipantTransport {
     autoConnect: false,
     reconnectionDelay: 200,
     reconnectionDelayMax: 5_000,
-    timeout: REQUEST_TIMEOUT_MS,
+    timeout: CONNECT_TIMEOUT_MS,
   });
   return {
     open(listener) {

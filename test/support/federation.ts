@@ -6,6 +6,7 @@ import type { Server as SocketServer } from 'socket.io';
 import { approve, openingEntry } from '../../coordinator/budget-opening.ts';
 import { type Coordinator, startCoordinatorService } from '../../coordinator/coordinator.ts';
 import { createHttpApp } from '../../coordinator/http/app.ts';
+import { refuseUntilReady } from '../../coordinator/http/not-ready.ts';
 import { readModelFiles } from '../../coordinator/model-files.ts';
 import { attachGateway } from '../../coordinator/realtime/gateway.ts';
 import { utf8 } from '../../shared/core/bytes.ts';
@@ -46,6 +47,7 @@ export async function startTestCoordinator({
   publicUrl,
 }: TestCoordinatorOptions): Promise<TestCoordinator> {
   const http: HttpServer = createServer();
+  const ready = refuseUntilReady(http);
   await new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
   const signer = signerFromSeed(new Uint8Array(32).fill(seed));
@@ -65,6 +67,7 @@ export async function startTestCoordinator({
     readModel: readModelFiles,
     parsePlan: (text, where) => parsePlan(parseYaml(text, where), where),
   });
+  ready();
   const closing = new AbortController();
   const pagesDir = join(packageRoot, 'dist', 'pages');
   http.on(
