@@ -477,7 +477,8 @@ class Session {
 
   #charged(round: number, spentEpsilon: number): void {
     const { terms } = this.#welcome as Welcome;
-    const guarantee = terms.guarantees[0];
+    // What the budget is charged for: the coordinator together with the assumed colluders.
+    const guarantee = terms.guarantees[1];
     if (guarantee === undefined) return;
     this.#emit({ kind: 'charged', round, guarantee, budgetEpsilon: terms.plan.privacy.epsilon, spentEpsilon });
   }
