@@ -100,6 +100,8 @@ export interface PlanOptions {
   readonly phase?: string;
   readonly training?: string;
   readonly server?: string;
+  /** Participants that the first round waits for. */
+  readonly minimum?: number;
 }
 
 export function planText({
@@ -110,6 +112,7 @@ export function planText({
   phase = '10s',
   training = '60s',
   server,
+  minimum = 5,
 }: PlanOptions = {}): string {
   const head = server ?? '{ optimizer: sgd, learningRate: 10, momentum: 0.9, average: 2 }';
   const lora = `
@@ -125,7 +128,7 @@ stages:
 secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: 32 }
 deadlines: { join: 30s, training: ${training}, phase: ${phase} }
 evaluation: { every: ${every} }
-clients: { minimum: 5 }
+clients: { minimum: ${minimum} }
 `;
 }
 
