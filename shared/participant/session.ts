@@ -142,7 +142,7 @@ class Session {
     this.#emit({ kind: 'connection', state: 'connecting' });
     this.#transport.open((incoming) => this.#receive(incoming));
     try {
-      for await (const incoming of this.#inbox) if (await this.#handle(incoming)) return;
+      for await (const incoming of this.#inbox) if (await this.#handled(incoming)) return;
     } finally {
       this.#o.signal.removeEventListener('abort', stop);
       this.#round?.cancel();
@@ -150,6 +150,16 @@ class Session {
       await this.#roundWork;
       await this.#trainer?.dispose();
       this.#emit({ kind: 'connection', state: 'closed' });
+    }
+  }
+
+  /** A connection that broke in the middle of something is no end: the next challenge begins again from what is stored. */
+  async #handled(incoming: Incoming): Promise<boolean> {
+    try {
+      return await this.#handle(incoming);
+    } catch (error) {
+      if (errorCode(error) !== 'CONNECTION_LOST') throw error;
+      return false;
     }
   }
 
