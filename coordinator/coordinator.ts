@@ -284,7 +284,6 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
   /** Leaves every run as it stands; the next start goes on with it. */
   async close(): Promise<void> {
     for (const { driver } of this.#runs.values()) driver.suspend();
-    this.#participants.closeAll('the coordinator is stopping');
     await this.#models.dispose();
   }
 
@@ -478,12 +477,15 @@ export class Coordinator implements CoordinatorService, ParticipantHub {
             live.connection.send('roundEnded', { ...ended, proof: await ledgerProof(this.ledger, index, live.seen) });
         }
       },
-      announceEnd: async () => {
+      announceEnd: async (index) => {
         await this.ledger.checkpoint();
         if (driver().record.ended?.model) await this.#models.add(driver());
         const view = this.#view(driver());
-        for (const clientId of this.#participants.connectedTo(runId))
-          this.#participants.live(clientId)?.connection.send('runEnded', view);
+        for (const clientId of this.#participants.connectedTo(runId)) {
+          const live = this.#participants.live(clientId);
+          const proof = live && (await ledgerProof(this.ledger, index, live.seen));
+          live?.connection.send('runEnded', { run: view, proof });
+        }
         this.#emit({ kind: 'run', run: view });
       },
       changed: (round) => {

@@ -167,10 +167,6 @@ export class Participants {
     return clientId === undefined || live === undefined ? undefined : { clientId, runId: live.run };
   }
 
-  closeAll(reason: string): void {
-    for (const id of [...this.#live.keys()]) this.#drop(id, reason);
-  }
-
   #drop(clientId: string, reason: string): void {
     const live = this.#live.get(clientId);
     if (live === undefined) return;

@@ -70,7 +70,8 @@ export interface RunPorts {
   }): Promise<void>;
   /** Makes the roster of everyone who consented an entry when it is news, and sends it to those who have not seen it. Its hash. */
   announceRoster(): Promise<string>;
-  announceEnd(): Promise<void>;
+  /** Tells everyone connected that the run is over, with the proof of its last entry. */
+  announceEnd(index: number): Promise<void>;
   /** Participants of this run may download this blob from now on. */
   allowDownload(sha256: string): void;
   changed(round?: RoundView): void;
@@ -479,7 +480,7 @@ export class RunDriver {
     const { id, reservation, terms, rounds } = this.#record;
     const released = rounds.filter((r) => r.phase === 'done').length;
     const revealed = this.#record.roundsCounted > 0 || this.#record.open !== undefined;
-    await this.#p.charge(
+    const { index } = await this.#p.charge(
       {
         kind: 'plan.close',
         run: id,
@@ -497,7 +498,7 @@ export class RunDriver {
     const at = isoTime(this.#p.clock);
     if (outcome === 'finished') await this.append({ type: 'finished', at, model: overlay as string });
     else await this.append({ type: outcome, at, reason: reason ?? outcome });
-    await this.#p.announceEnd();
+    await this.#p.announceEnd(index);
   }
 
   /** The round in progress as it is shown. */

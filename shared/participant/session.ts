@@ -19,6 +19,7 @@ import {
   parseMessage,
   rosterSchema,
   roundEndedSchema,
+  runEndedSchema,
   type SecaggFrame,
   secaggSchema,
   type Welcome,
@@ -197,7 +198,7 @@ class Session {
         await this.#roundEnded(incoming.payload);
         return false;
       case 'runEnded':
-        await this.#finish(incoming.payload as RunView);
+        await this.#runEnded(incoming.payload);
         return true;
       case 'closed':
         throw new TacitError<ProtocolErrorCode>(
@@ -345,6 +346,14 @@ class Session {
     const seen = await this.#checkLedger(reservation);
     const statement = await (this.#own as OwnLedger).countersign(run.id, terms, seen, about.origin);
     await this.#transport.request('countersign', statement);
+  }
+
+  /** The last entry of the run is verified and cosigned like every other one before this site closes its own account. */
+  async #runEnded(payload: unknown): Promise<void> {
+    const { run, proof } = parseMessage(runEndedSchema, payload, 'runEnded');
+    const { size, root } = await this.#checkLedger(proof);
+    this.#emit({ kind: 'ledger', size, root, verified: true });
+    await this.#finish(run as unknown as RunView);
   }
 
   async #finish(run: RunView): Promise<void> {

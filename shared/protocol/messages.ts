@@ -102,6 +102,9 @@ export const roundEndedSchema = z.strictObject({
   proof: ledgerProofSchema,
 });
 
+/** Server → client: the run is over. `run` is a RunView, for reading; the proof is of its `plan.close` entry. */
+export const runEndedSchema = z.strictObject({ run: z.looseObject({ id: words(64) }), proof: ledgerProofSchema });
+
 /** Client → server: a witness's line for a checkpoint that it found consistent (C2SP tlog-cosignature). */
 export const cosignSchema = z.strictObject({
   checkpointSize: z.number().int().min(0),

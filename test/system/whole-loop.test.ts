@@ -4,6 +4,7 @@ import { peekCheckpoint } from '../../shared/ledger/checkpoint.ts';
 import { ALGORITHM, formatVkey, verifierKey } from '../../shared/ledger/keys.ts';
 import { LedgerReader } from '../../shared/ledger/reader.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import {
   createTestRun,
@@ -76,10 +77,12 @@ test('the budget is charged once, whole, and shown', () => {
   });
 });
 
-test('the checkpoint carries the cosignatures of the participants', async () => {
-  const files = await exportBundle(site.coordinator.ledger, { vkey: site.coordinator.ledger.vkey });
-  const vkeys = new TextDecoder().decode(files.get('witnesses.vkeys')).trim().split('\n');
-  expect(vkeys).toHaveLength(5);
+test('the last checkpoint carries the cosignatures of all participants', async () => {
+  const { ledger } = site.coordinator;
+  const files = await exportBundle(ledger, { vkey: ledger.vkey });
+  const report = await verifyBundle(files, { vkeys: [ledger.vkey], recompute: recomputeCertificate });
+  expect(report.failures).toEqual([]);
+  expect(report.witnesses).toHaveLength(5);
 });
 
 test('the published model predicts over REST', async () => {
