@@ -38,7 +38,7 @@ export async function utilityBench(options: UtilityOptions, log: (line: string) 
   );
   const rows = [percent('always ham', floor), percent('bag of words, not private', mean(words))];
   for (const plan of options.plans) {
-    const bench = new PlanBench(plan, options.model ?? plan.model.from, records);
+    const bench = new PlanBench(plan, options.model ?? directoryOf(plan), records);
     let plain: number | null = null;
     for (const epsilon of options.epsilons) {
       const noise = epsilon !== Number.POSITIVE_INFINITY;
@@ -78,6 +78,12 @@ export async function utilityBench(options: UtilityOptions, log: (line: string) 
     await bench.dispose();
   }
   return rows;
+}
+
+/** A new model is another one at every run: there is nothing to compare. */
+function directoryOf({ model }: Plan): string {
+  if (typeof model.from === 'string') return model.from;
+  throw new Error('the utility bench needs a plan that starts from a directory; give --model');
 }
 
 function percent(row: string, share: number, baseline: number | null = null): BenchRow {

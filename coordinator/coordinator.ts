@@ -64,7 +64,7 @@ export interface CoordinatorOptions {
   /** Where participants reach this coordinator. */
   readonly publicUrl: string;
   /** Files of a model directory that a plan names. */
-  readonly readModel: (from: string) => Promise<ModelFiles>;
+  readonly readModel: (from: Plan['model']['from']) => Promise<ModelFiles>;
   /** A plan from its text. @throws PLAN_INVALID, PLAN_CLAIM_FALSE */
   readonly parsePlan: (text: string, where: string) => Plan;
 }

@@ -20,7 +20,8 @@ export interface ModelDirectory {
   readonly namesOnDisk: '' | 'bert.';
 }
 
-const tokenizerFiles = [
+/** vocab.txt, tokenizer.json and their settings. */
+export const TOKENIZER_FILES: readonly string[] = [
   'vocab.txt',
   'tokenizer.json',
   'tokenizer_config.json',
@@ -43,7 +44,7 @@ export function readModelDirectory(files: ModelFiles): ModelDirectory {
     config,
     weights: new Map(named.map(([name, t]): [string, NamedTensor] => [name, { ...t, name }])),
     head: config.meanLayers === undefined ? 'pooler' : 'mean',
-    tokenizer: new Map([...files].filter(([path]) => tokenizerFiles.includes(path))),
+    tokenizer: new Map([...files].filter(([path]) => TOKENIZER_FILES.includes(path))),
     namesOnDisk,
   };
 }

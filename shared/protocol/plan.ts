@@ -32,6 +32,17 @@ const lora = z.strictObject({
     .refine((t) => new Set(t).size === t.length, 'a target is named twice'),
 });
 
+const freshModel = z.strictObject({
+  /** A new BERT with random weights; `vocabulary` is a directory with tokenizer.json or vocab.txt. */
+  fresh: z.strictObject({
+    layers: z.number().int().min(1).max(48),
+    hiddenSize: z.number().int().min(8).max(4096),
+    heads: z.number().int().min(1).max(128),
+    intermediateSize: z.number().int().min(8).max(16_384),
+  }),
+  vocabulary: z.string().min(1).max(500),
+});
+
 const server = z.strictObject({
   optimizer: z.enum(['sgd', 'adam', 'adagrad', 'yogi']),
   /** For the mean of the clipped gradients divided by the clip, so that it does not change with l2Clip. */
@@ -58,7 +69,7 @@ const schema = z.strictObject({
   name,
   purpose: z.string().min(1).max(500),
   model: z.strictObject({
-    from: z.string().min(1).max(500),
+    from: z.union([z.string().min(1).max(500), freshModel]),
     head: z.enum(['mean', 'pooler']),
     /** Word pieces of a text that are read; the rest is cut off. */
     maxTokens: z.number().int().min(8).max(512),
@@ -136,6 +147,9 @@ function claimProblems(plan: Plan): string[] {
     problems.push(
       `clients.minimum ${plan.clients.minimum} is more than secureAggregation.maximumCohort ${maximumCohort}`,
     );
+  }
+  if (typeof plan.model.from !== 'string' && plan.model.head === 'mean') {
+    problems.push('model: a fresh model has no public whitening for a mean head; write head: pooler');
   }
   if (minimumCohort > plan.clients.minimum) {
     problems.push(

@@ -1,4 +1,4 @@
-import { type ModelDirectory, type ModelFiles, readModelDirectory } from '../bert/directory.ts';
+import { type ModelDirectory, type ModelFiles, readModelDirectory, TOKENIZER_FILES } from '../bert/directory.ts';
 import { type Bert, createBert, type Trainable } from '../bert/model.ts';
 import { fromUtf8 } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
@@ -65,12 +65,16 @@ export async function openStageModel(options: {
   return { bert, directory, shape };
 }
 
+/** The files of a model directory that a tokenizer is made of. */
+export function tokenizerFilesOf(files: ModelFiles): Map<string, Uint8Array> {
+  return new Map([...files].filter(([path]) => TOKENIZER_FILES.includes(path)));
+}
+
 /** @throws TOKENIZER_INVALID, BERT_DIRECTORY_INVALID */
 export function openTokenizer(files: ModelFiles): Tokenizer {
-  const { tokenizer } = readModelDirectory(files);
-  const description = tokenizer.get('tokenizer.json');
+  const description = files.get('tokenizer.json');
   if (description !== undefined) return createTokenizer({ tokenizerJson: fromUtf8(description) });
-  const vocabulary = tokenizer.get('vocab.txt');
+  const vocabulary = files.get('vocab.txt');
   if (vocabulary !== undefined) return createTokenizer({ vocabulary: fromUtf8(vocabulary) });
   throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', {
     fix: 'Give a whole Hugging Face model directory.',

@@ -100,6 +100,10 @@ export interface PlanOptions {
   readonly phase?: string;
   readonly training?: string;
   readonly server?: string;
+  /** `model.from`, as YAML. */
+  readonly from?: string;
+  readonly head?: 'mean' | 'pooler';
+  readonly train?: 'head' | 'all';
   /** Participants that the first round waits for. */
   readonly minimum?: number;
 }
@@ -113,18 +117,21 @@ export function planText({
   training = '60s',
   server,
   minimum = 5,
+  from = 'models/tacit-mini',
+  head = 'mean',
+  train = 'head',
 }: PlanOptions = {}): string {
-  const head = server ?? '{ optimizer: sgd, learningRate: 10, momentum: 0.9, average: 2 }';
+  const step = server ?? '{ optimizer: sgd, learningRate: 10, momentum: 0.9, average: 2 }';
   const lora = `
   - { algorithm: dp-fedsgd, train: { lora: { rank: 2, alpha: 4, targets: [query, value] } }, rounds: ${loraRounds}, samplingProbability: 0.5, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 0.5 } }`;
   return `
 name: test-mail
 purpose: A test.
-model: { from: models/tacit-mini, head: mean, maxTokens: 32 }
+model: { from: ${from}, head: ${head}, maxTokens: 32 }
 task: { kind: classification, labels: [ham, spam], text: text, label: label }
 privacy: { unit: record, epsilon: ${epsilon}, delta: 1e-5, scope: mail, period: "2026" }
 stages:
-  - { algorithm: dp-fedsgd, train: head, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${head} }${loraRounds > 0 ? lora : ''}
+  - { algorithm: dp-fedsgd, train: ${train}, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${step} }${loraRounds > 0 ? lora : ''}
 secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: 32 }
 deadlines: { join: 30s, training: ${training}, phase: ${phase} }
 evaluation: { every: ${every} }
