@@ -23,8 +23,10 @@ import {
   type SecaggFrame,
   secaggSchema,
   type Welcome,
+  welcomeSchema,
   withSignature,
 } from '../protocol/messages.ts';
+import { parsePlan } from '../protocol/plan.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { RunView } from '../protocol/views.ts';
 import { type MaskedVector, maskedBytes } from '../secagg/mask.ts';
@@ -269,7 +271,10 @@ class Session {
     const { signature } = withSignature('hello', helloContext(body, challenge), this.#o.signer) as {
       signature: string;
     };
-    return (await this.#transport.request('hello', { ...body, signature })) as Welcome;
+    const answer = await this.#transport.request('hello', { ...body, signature });
+    const welcome = parseMessage(welcomeSchema, answer, 'welcome');
+    const plan = parsePlan(welcome.terms.plan, 'the plan on offer');
+    return { ...welcome, terms: { ...welcome.terms, plan } } as unknown as Welcome;
   }
 
   /** The plan that is offered is the one in the ledger. */

@@ -105,6 +105,33 @@ export const roundEndedSchema = z.strictObject({
 /** Server → client: the run is over. `run` is a RunView, for reading; the proof is of its `plan.close` entry. */
 export const runEndedSchema = z.strictObject({ run: z.looseObject({ id: words(64) }), proof: ledgerProofSchema });
 
+const size = z.number().int().min(0);
+const finite = z.number().min(0).max(1e15);
+const stageTermsSchema = z.strictObject({
+  index: size,
+  dimension: z.number().int().min(1).max(LIMITS.updateElements),
+  layoutSha256: hash,
+  noiseMultiplier: finite,
+  scale: finite,
+  localSigma: finite,
+});
+/** What a welcome must be before any of it is used; `about` and `run` are for reading, the plan is parsed by its own schema. */
+export const welcomeSchema = z.strictObject({
+  clientId: words(64),
+  session: words(128),
+  about: z.looseObject({ origin: words(400) }),
+  run: z.looseObject({ id: words(64), state: words(32), stages: z.array(z.looseObject({ roundsDone: size })).max(20) }),
+  terms: z.strictObject({
+    plan: z.unknown(),
+    planHash: hash,
+    model: z.array(z.strictObject({ name: words(200), sha256: hash, sizeBytes: size })).max(1000),
+    stages: z.array(stageTermsSchema).min(1).max(20),
+    guarantees: z.array(z.looseObject({ epsilon: finite, adversary: words(200) })).max(10),
+  }),
+  proof: ledgerProofSchema,
+  reservation: ledgerProofSchema,
+});
+
 /** Client → server: a witness's line for a checkpoint that it found consistent (C2SP tlog-cosignature). */
 export const cosignSchema = z.strictObject({
   checkpointSize: z.number().int().min(0),
