@@ -7,6 +7,7 @@ import type { EmbeddingTables } from './embeddings.ts';
 import { initialLora, type LoraModule, loraModules, mergeLora, peftName } from './lora.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import {
+  blockSpecs,
   blocksUsed,
   classifierSpecs,
   encoderSpecs,
@@ -148,12 +149,11 @@ export function sequenceStore(options: CreateBert): ParameterStore {
   const drawn = head === 'mean' ? classifier : [...headSpecs, ...classifier];
   for (const [name, t] of givenOrDrawn(drawn, options)) tensors.set(name, t);
   for (const [name, t] of adapterTensors(lora, weights, rng)) tensors.set(name, t);
-  const names = trainableSpecs(
-    trainable,
-    [...body, ...(head === 'pooler' ? headSpecs : []), ...classifier],
-    classifier,
-    lora,
-  );
+  const above = [...(head === 'pooler' ? headSpecs : []), ...classifier];
+  const names =
+    typeof trainable !== 'string' && 'layers' in trainable
+      ? sameNames([...layerSpecs(config, trainable.layers, blocks), ...above])
+      : trainableSpecs(trainable, [...body, ...above], classifier, lora);
   return new ParameterStore(weights, tensors, names, lora, config);
 }
 
@@ -198,7 +198,7 @@ function meanDenseSpecs({ config }: CreateBert, width: number): TensorSpec[] {
 }
 
 function adapters({ config, trainable }: CreateBert, blocks: number): LoraModule[] {
-  if (typeof trainable === 'string') return [];
+  if (typeof trainable === 'string' || !('lora' in trainable)) return [];
   const modules = loraModules(config, trainable.lora, blocks);
   if (modules.length > 0 && trainable.lora.rank >= 1) return modules;
   throw new TacitError<BertErrorCode>(
@@ -231,15 +231,31 @@ function adapterTensors(lora: readonly LoraModule[], weights: Weights, rng: Rng)
   return fresh;
 }
 
+/** Parameters of the chosen blocks, lowest first. @throws BERT_UNSUPPORTED for a block that the head does not read */
+function layerSpecs(config: CreateBert['config'], layers: readonly number[], blocks: number): TensorSpec[] {
+  const wrong = layers.filter((layer) => !(Number.isInteger(layer) && layer >= 0 && layer < blocks));
+  if (wrong.length > 0 || layers.length === 0 || new Set(layers).size !== layers.length) {
+    throw new TacitError<BertErrorCode>(
+      'BERT_UNSUPPORTED',
+      wrong.length > 0 ? `there is no block ${wrong.join(', ')} below this head` : 'layers must name different blocks',
+      { where: 'trainable.layers', fix: `Name blocks from 0 to ${blocks - 1}, each once.` },
+    );
+  }
+  return [...layers].sort((a, b) => a - b).flatMap((layer) => blockSpecs(config, layer));
+}
+
+function sameNames(specs: readonly TensorSpec[]): TrainableSpec[] {
+  return specs.map((spec) => ({ ...spec, outName: spec.name }));
+}
+
 function trainableSpecs(
-  trainable: Trainable,
+  trainable: Exclude<Trainable, { readonly layers: readonly number[] }>,
   all: readonly TensorSpec[],
   classifier: readonly TensorSpec[],
   lora: readonly LoraModule[],
 ): TrainableSpec[] {
-  const same = (spec: TensorSpec): TrainableSpec => ({ ...spec, outName: spec.name });
-  if (trainable === 'all') return all.map(same);
-  if (trainable === 'head') return classifier.map(same);
+  if (trainable === 'all') return sameNames(all);
+  if (trainable === 'head') return sameNames(classifier);
   const parts = lora.flatMap(({ specs: [a, b] }) => (trainable.lora.freezeA === true ? [b] : [a, b]));
-  return [...parts.map(same), ...classifier.map((spec) => ({ ...spec, outName: peftName(spec.name) }))];
+  return [...sameNames(parts), ...classifier.map((spec) => ({ ...spec, outName: peftName(spec.name) }))];
 }

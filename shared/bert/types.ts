@@ -29,7 +29,8 @@ export interface LoraSpec {
   readonly freezeA?: boolean;
 }
 
-export type Trainable = 'all' | 'head' | { readonly lora: LoraSpec };
+/** `layers`: these encoder blocks (0-based, as in their names) and the head above them, pooler included. */
+export type Trainable = 'all' | 'head' | { readonly lora: LoraSpec } | { readonly layers: readonly number[] };
 
 /** `pooler`: tanh(dense([CLS])), then the classifier. `mean`: see MeanHead. */
 export type Head = 'pooler' | 'mean';

@@ -32,6 +32,13 @@ const lora = z.strictObject({
     .refine((t) => new Set(t).size === t.length, 'a target is named twice'),
 });
 
+/** Encoder blocks (0-based) that train in full, with the head above them. */
+const layers = z
+  .array(z.number().int().min(0).max(47))
+  .min(1)
+  .max(48)
+  .refine((l) => new Set(l).size === l.length, 'a layer is named twice');
+
 const freshModel = z.strictObject({
   /** A new BERT with random weights; `vocabulary` is a directory with tokenizer.json or vocab.txt. */
   fresh: z.strictObject({
@@ -54,7 +61,7 @@ const server = z.strictObject({
 
 const stage = z.strictObject({
   algorithm: z.literal('dp-fedsgd'),
-  train: z.union([z.enum(['all', 'head']), z.strictObject({ lora })]),
+  train: z.union([z.enum(['all', 'head']), z.strictObject({ lora }), z.strictObject({ layers })]),
   rounds: z.number().int().min(1).max(100_000),
   /** Probability with which each record enters a round, drawn independently (Poisson sampling). */
   samplingProbability: z.number().gt(0).max(1),
@@ -173,5 +180,6 @@ export function planHash(plan: Plan): string {
 export function trainInWords(train: PlanStage['train']): string {
   if (train === 'head') return 'head';
   if (train === 'all') return 'all weights';
+  if ('layers' in train) return `layers ${train.layers.join(', ')} and head`;
   return `lora r${train.lora.rank} on ${train.lora.targets.join(', ')}`;
 }

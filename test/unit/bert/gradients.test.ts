@@ -15,6 +15,8 @@ const variants: [string, TinyOptions][] = [
   ['mean head, LoRA', { trainable: { lora } }],
   ['mean head, LoRA with A frozen, upper layer', { trainable: { lora: { ...lora, freezeA: true, layers: [1] } } }],
   ['mean head of the first layer alone', { config: { tacit: { head: 'mean', layers: [1] } }, change: narrowHead }],
+  ['mean head, upper layer', { trainable: { layers: [1] } }],
+  ['pooler, lower layer', { head: 'pooler', trainable: { layers: [0] } }],
   ['pooler, all', { head: 'pooler' }],
   ['pooler, head', { head: 'pooler', trainable: 'head' }],
   ['gelu_new', { config: { hidden_act: 'gelu_new' } }],
@@ -173,3 +175,18 @@ function microBatch(big: LabelledBatch, start: number, size: number, tokens = 8)
     weights,
   };
 }
+
+it('layers trains exactly those blocks and the head above them', async () => {
+  const bert = await tinyBert(engine, { head: 'pooler', trainable: { layers: [1] } });
+  const names = bert.trainableLayout.entries.map((e) => e.name);
+  expect(names.filter((n) => !n.startsWith('bert.encoder.layer.1.'))).toEqual([
+    'bert.pooler.dense.weight',
+    'bert.pooler.dense.bias',
+    'classifier.weight',
+    'classifier.bias',
+  ]);
+  expect(names).toHaveLength(20);
+  await bert.dispose();
+  for (const layers of [[2], [-1], [0.5], [], [1, 1]])
+    await expect(tinyBert(engine, { trainable: { layers } })).rejects.toMatchObject({ code: 'BERT_UNSUPPORTED' });
+});
