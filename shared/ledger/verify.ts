@@ -7,17 +7,10 @@ import { ALGORITHM, formatVkey, parseVkey, type VerifierKey } from './keys.ts';
 import { leafHash, MerkleTree, verifyInclusion } from './merkle.ts';
 import { parseProof } from './proof.ts';
 import { entryBundlesOf, parseEntryBundle, parseTile, type TileId, tileBytes, tilePath, tilesOf } from './tiles.ts';
-import { EntryVerifier, type Recompute, type RunSummary } from './verify-entries.ts';
-
-/** Something that does not hold, with both values. */
-export interface VerifyFailure {
-  /** The entry it is about, or null for the log as a whole. */
-  readonly index: number | null;
-  readonly code: string;
-  readonly what: string;
-  readonly expected: string;
-  readonly actual: string;
-}
+import { EntryVerifier } from './verify-entries.ts';
+import type { VerifyFailure } from './verify-findings.ts';
+import type { Recompute } from './verify-plans.ts';
+import type { RunSummary } from './verify-runs.ts';
 
 export interface VerifyReport {
   /** `verified`: signed by a key given from outside. `consistent`: internally consistent, signer not established. */

@@ -1,5 +1,5 @@
 import type { Entry } from '../ledger/entries.ts';
-import type { Recomputed } from '../ledger/verify-entries.ts';
+import type { Recomputed } from '../ledger/verify-plans.ts';
 import { type ClaimedStage, guaranteesFor, type PrivacyUnit } from '../privacy/guarantee.ts';
 import { mechanismParameters } from '../privacy/mechanism.ts';
 
