@@ -1,5 +1,6 @@
 import { base64, fromBase64, hex } from '../../shared/core/bytes.ts';
 import { seededRng } from '../../shared/core/rng.ts';
+import type { Signer } from '../../shared/core/signing.ts';
 import type { NoisedVector } from '../../shared/privacy/mechanism.ts';
 import {
   type ClientEffect,
@@ -8,8 +9,15 @@ import {
   clientReduce,
   startClient,
 } from '../../shared/secagg/client.ts';
-import { type KeyContext, pairMaskKey, selfMaskKey, sharedSecret } from '../../shared/secagg/keys.ts';
-import { addStreams, applyMasks, chunkHashes, maskedBytes } from '../../shared/secagg/mask.ts';
+import {
+  channelKey,
+  type KeyContext,
+  keyPair,
+  pairMaskKey,
+  selfMaskKey,
+  sharedSecret,
+} from '../../shared/secagg/keys.ts';
+import { addStreams, applyMasks, chunkHashes, type MaskStream, maskedBytes } from '../../shared/secagg/mask.ts';
 import {
   type ClientMessageName,
   type MessageBody,
@@ -22,6 +30,7 @@ import {
   signMessage,
 } from '../../shared/secagg/messages.ts';
 import { combineShares } from '../../shared/secagg/shamir.ts';
+import { BOX_BYTES, openShares } from '../../shared/secagg/shares.ts';
 import { identity, noisedVector, rosterOf, serverSigner } from './secagg-session.ts';
 
 /** Honest clients in the hands of a server that says what it likes, under its true signature. */
@@ -42,20 +51,22 @@ interface StartOptions {
   readonly roster?: readonly RosterEntry[];
   readonly last?: ClientRecord | undefined;
   readonly seed?: string;
+  /** Whose randomness this client draws; its own unless it was cloned. */
+  readonly randomnessOf?: string;
 }
 
 export class Puppets {
   readonly clients = new Map<string, Puppet>();
 
   async start(id: string, config: SecaggConfig, options: StartOptions = {}): Promise<void> {
-    const { roster = rosterOf(config.cohort), seed = 'puppet', last } = options;
+    const { roster = rosterOf(config.cohort), seed = 'puppet', last, randomnessOf = id } = options;
     const step = startClient({
       clientId: id,
       signer: identity(id),
       serverPublicKey: serverSigner.publicKey,
       roster,
       config: signMessage('config', config, serverSigner),
-      rng: seededRng(`${seed}/${id}`),
+      rng: seededRng(`${seed}/${randomnessOf}`),
       last,
     });
     const noised = noisedVector(`${seed}/input/${id}`, config.dimension);
@@ -172,6 +183,15 @@ export class Puppets {
     return shares.length >= threshold ? combineShares(shares.slice(0, threshold)) : undefined;
   }
 
+  /** What takes the masks of `id` with these others off its upload, out of its mask key. */
+  pairStreams(id: string, secretKey: Uint8Array, others: readonly string[]): MaskStream[] {
+    return others.flatMap((other) => {
+      if (other === id) return [];
+      const secret = sharedSecret(secretKey, fromBase64(this.body(other, 'advertise').maskKey));
+      return [{ key: pairMaskKey(secret, this.context(id), id, other), sign: id < other ? -1 : 1 }];
+    });
+  }
+
   context(id: string): KeyContext {
     const { weightsSha256, layoutSha256 } = this.get(id).config;
     return { sid: sidOf(this.session(id), this.peers([...this.clients.keys()])), weightsSha256, layoutSha256 };
@@ -190,12 +210,12 @@ export class Puppets {
     }
     for (const dropped of ids.filter((id) => !of.includes(id))) {
       const secretKey = this.secret(dropped, 'key');
-      for (const id of secretKey === undefined ? [] : of) {
-        const secret = sharedSecret(secretKey as Uint8Array, fromBase64(this.body(id, 'advertise').maskKey));
-        await addStreams(sum, [
-          { key: pairMaskKey(secret, this.context(id), id, dropped), sign: id < dropped ? -1 : 1 },
-        ]);
-      }
+      if (secretKey === undefined) continue;
+      const left = this.pairStreams(dropped, secretKey, of);
+      await addStreams(
+        sum,
+        left.map(({ key, sign }) => ({ key, sign: sign === 1 ? -1 : 1 })),
+      );
     }
     return { of, sum };
   }
@@ -226,4 +246,58 @@ export function forgedAdvertisement(
     { session, clientId, channelKey: base64(channel), maskKey: base64(mask), nonce },
     signer,
   );
+}
+
+/**
+ * The server plays `others`, the victim's whole company, with identities from `signerOf`. Returns what it reads of the
+ * victim's upload, or undefined when the victim refused the list.
+ */
+export async function impersonate(
+  puppets: Puppets,
+  victimId: string,
+  others: readonly string[],
+  signerOf: (id: string) => Signer,
+): Promise<Uint32Array | undefined> {
+  const { config, said } = puppets.get(victimId);
+  const session = sessionOf(config);
+  const members = [victimId, ...others].sort();
+  const fakes = new Map(
+    others.map((id) => [id, { channel: keyPair(seededRng(`c${id}`)), mask: keyPair(seededRng(`m${id}`)) }]),
+  );
+  const advertisements = members.map((id) => {
+    const keys = fakes.get(id);
+    if (keys === undefined) return said.get('advertise') as Signed;
+    return forgedAdvertisement(session, id, keys.channel.publicKey, keys.mask.publicKey, signerOf(id));
+  });
+  await puppets.tell(victimId, 'keys', { session, advertisements });
+  if (puppets.code(victimId) !== undefined) return undefined;
+  const sid = sidOf(
+    session,
+    advertisements.map((a) => a.body as MessageBody<'advertise'>),
+  );
+  const context = { sid, weightsSha256: config.weightsSha256, layoutSha256: config.layoutSha256 };
+  const victim = puppets.body(victimId, 'advertise');
+  const held = members.flatMap((id, i) => {
+    const keys = fakes.get(id);
+    if (keys === undefined) return [];
+    const key = channelKey(sharedSecret(keys.channel.secretKey, fromBase64(victim.channelKey)), context, victimId, id);
+    const box = puppets.body(victimId, 'shares').shares[i]?.box as string;
+    return [{ x: i + 1, share: openShares(fromBase64(box), i + 1, key)?.seed.share as Uint8Array }];
+  });
+  const seed = combineShares(held.slice(0, config.threshold));
+  const nothing = {
+    seedCommitment: base64(new Uint8Array(32)),
+    keyCommitment: base64(new Uint8Array(32)),
+    box: base64(new Uint8Array(BOX_BYTES)),
+  };
+  const shares = members.filter((id) => fakes.has(id)).map((from) => ({ from, ...nothing }));
+  await puppets.tell(victimId, 'inbox', { session, sid: hex(sid), members, shares });
+  const stolen = puppets.get(victimId).upload as Uint32Array;
+  const streams: MaskStream[] = [{ key: selfMaskKey(seed, context, victimId), sign: -1 }];
+  for (const [id, { mask }] of fakes) {
+    const secret = sharedSecret(mask.secretKey, fromBase64(victim.maskKey));
+    streams.push({ key: pairMaskKey(secret, context, victimId, id), sign: victimId < id ? -1 : 1 });
+  }
+  await addStreams(stolen, streams);
+  return stolen;
 }
