@@ -67,8 +67,9 @@ function thresholds(left: readonly bigint[]): Pick<AliasTable, 'high' | 'middle'
 }
 
 /** True when the further random bits (a 32-bit word, then 64 bits) lie below the rest of the cell's threshold. */
-export function belowThreshold(table: AliasTable, cell: number, word: number, last: () => bigint): boolean {
+export function belowThreshold(table: AliasTable, cell: number, further: Uint32Array): boolean {
+  const [word = 0, a = 0, b = 0] = further;
   const middle = table.middle[cell] as number;
   if (word !== middle) return word < middle;
-  return last() < (table.rest[cell] as bigint);
+  return ((BigInt(a) << 32n) | BigInt(b)) < (table.rest[cell] as bigint);
 }

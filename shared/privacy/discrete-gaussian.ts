@@ -41,38 +41,47 @@ export function discreteGaussian(sigma: number): DiscreteGaussian {
 
 /** Adds an independent sample to every element, modulo 2^32. */
 export function addNoise(noise: DiscreteGaussian, target: Uint32Array, rng: Rng): void {
-  addSamples(noise.fine, 1, target, rng);
-  if (noise.coarse !== undefined) addSamples(noise.coarse.table, noise.coarse.multiple, target, rng);
+  const tie = (): Uint32Array => randomWords(rng, 3);
+  for (const { table, multiple } of tablesOf(noise)) {
+    for (let start = 0; start < target.length; start += BATCH) {
+      const part = target.subarray(start, start + BATCH);
+      addSamples(table, multiple, part, randomWords(rng, part.length), tie);
+    }
+  }
 }
 
 /** Words drawn from the Rng at a time. */
 const BATCH = 16_384;
 
-function addSamples(table: AliasTable, multiple: number, target: Uint32Array, rng: Rng): void {
+/** What a sample is a sum of: one value of each table, times its multiple. */
+export function tablesOf({ fine, coarse }: DiscreteGaussian): { table: AliasTable; multiple: number }[] {
+  return [{ table: fine, multiple: 1 }, ...(coarse === undefined ? [] : [coarse])];
+}
+
+/**
+ * Adds `multiple` times a value of the table to every element, modulo 2^32.
+ * @param words - one uniform word an element
+ * @param tie - three more uniform words for element i, on a tie: the next 32 bits and the last 64
+ */
+export function addSamples(
+  table: AliasTable,
+  multiple: number,
+  target: Uint32Array,
+  words: Uint32Array,
+  tie: (i: number) => Uint32Array,
+): void {
   const { cellBits, high, other, first } = table;
   const shift = 32 - cellBits;
   const mask = 2 ** shift - 1;
-  for (let start = 0; start < target.length; start += BATCH) {
-    const end = Math.min(target.length, start + BATCH);
-    const words = randomWords(rng, end - start);
-    for (let i = start; i < end; i++) {
-      const word = words[i - start] as number;
-      const cell = word >>> shift;
-      const bits = word & mask;
-      const threshold = high[cell] as number;
-      let value = bits < threshold ? first + cell : (other[cell] as number);
-      if (bits === threshold && tieBelow(table, cell, rng)) value = first + cell;
-      target[i] = (target[i] as number) + Math.imul(value, multiple);
-    }
+  for (let i = 0; i < target.length; i++) {
+    const word = words[i] as number;
+    const cell = word >>> shift;
+    const bits = word & mask;
+    const threshold = high[cell] as number;
+    let value = bits < threshold ? first + cell : (other[cell] as number);
+    if (bits === threshold && belowThreshold(table, cell, tie(i))) value = first + cell;
+    target[i] = (target[i] as number) + Math.imul(value, multiple);
   }
-}
-
-function tieBelow(table: AliasTable, cell: number, rng: Rng): boolean {
-  const [word] = randomWords(rng, 1);
-  return belowThreshold(table, cell, word as number, () => {
-    const [a, b] = randomWords(rng, 2);
-    return (BigInt(a as number) << 32n) | BigInt(b as number);
-  });
 }
 
 /** Uniform 32-bit words. Their byte order differs between machines, which changes no distribution. */

@@ -1,6 +1,6 @@
-import { ctr } from '@noble/ciphers/aes.js';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
+import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
 import { isNoised, type NoisedVector } from '../privacy/mechanism.ts';
 import type { SecaggErrorCode } from './errors.ts';
 
@@ -41,43 +41,7 @@ function reused(): TacitError<SecaggErrorCode> {
 
 /** Streams are made and used in pieces of this many bytes: in cache, and large enough for WebCrypto to be fast. */
 const PIECE_BYTES = 1 << 20;
-const zeros = new Uint8Array(PIECE_BYTES);
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-/** Produces bytes [16·block, 16·block + length) of the keystream. */
-type Keystream = (block: number, length: number) => Promise<Uint8Array>;
-
-function counterAt(block: number): Uint8Array {
-  const counter = new Uint8Array(16);
-  new DataView(counter.buffer).setBigUint64(8, BigInt(block));
-  return counter;
-}
-
-async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: Uint8Array): Promise<Keystream> {
-  const cryptoKey = await subtle.importKey('raw', key, 'AES-CTR', false, ['encrypt']);
-  return async (block, length) => {
-    const algorithm = { name: 'AES-CTR', counter: counterAt(block), length: 64 };
-    return new Uint8Array(await subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, length)));
-  };
-}
-
-/** The same bytes without WebCrypto (an insecure browser context). */
-export async function softwareStream(key: Uint8Array): Promise<Keystream> {
-  return async (block, length) => ctr(key, counterAt(block)).encrypt(zeros.subarray(0, length));
-}
-
-/** AES-256-CTR keystream of `key` from counter 0: WebCrypto where there is one. */
-export function keystream(key: Uint8Array): Promise<Keystream> {
-  const { subtle } = crypto;
-  return subtle === undefined ? softwareStream(key) : webCryptoStream(subtle, key);
-}
-
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  if (littleEndian && bytes.byteOffset % 4 === 0)
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i, true));
-}
 
 /** target[i] += words[i] mod 2^32. Four at a time measured 1.5–2 times as fast as one in V8. */
 function addAll(target: Uint32Array, words: Uint32Array): void {
@@ -130,7 +94,7 @@ export async function addStreams(values: Uint32Array, streams: readonly MaskStre
     const piece = (await ahead) as Uint8Array;
     ahead = further;
     further = make(i + 2);
-    addWords(values, at, wordsOf(piece), (streams[stream] as MaskStream).sign);
+    addWords(values, at, littleEndianWords(piece), (streams[stream] as MaskStream).sign);
   }
 }
 
@@ -185,7 +149,7 @@ export function addInto(accumulator: Uint32Array, chunk: Uint8Array, offset: num
       `a chunk of ${chunk.length} bytes at ${offset} does not fit ${accumulator.length} numbers`,
     );
   }
-  addWords(accumulator, offset, wordsOf(chunk), 1);
+  addWords(accumulator, offset, littleEndianWords(chunk), 1);
 }
 
 /** What the server takes away again: self masks of survivors and what masks with the dropped left behind. */

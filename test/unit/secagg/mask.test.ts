@@ -1,18 +1,10 @@
 import { createCipheriv } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { hex } from '../../../shared/core/bytes.ts';
+import { keystream, softwareStream } from '../../../shared/core/keystream.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
 import type { NoisedVector } from '../../../shared/privacy/mechanism.ts';
-import {
-  addInto,
-  addStreams,
-  applyMasks,
-  chunkHashes,
-  keystream,
-  maskedBytes,
-  removeMasks,
-  softwareStream,
-} from '../../../shared/secagg/mask.ts';
+import { addInto, addStreams, applyMasks, chunkHashes, maskedBytes, removeMasks } from '../../../shared/secagg/mask.ts';
 import { noisedVector, randomVector } from '../../support/secagg-session.ts';
 
 const key = seededRng('mask key').bytes(32);

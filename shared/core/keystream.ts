@@ -1,0 +1,54 @@
+import { ctr } from '@noble/ciphers/aes.js';
+
+/**
+ * One AES-256-CTR keystream (NIST SP 800-38A §6.5), addressable by block: the counter block is the big-endian 64-bit lane,
+ * then the big-endian 64-bit number of the block. Produces bytes [16·block, 16·block + length) of a lane.
+ */
+export type Keystream = (block: number, length: number, lane?: number) => Promise<Uint8Array>;
+
+/** Requests that are larger are made of several of this size: large enough for WebCrypto to be fast. */
+const PIECE_BYTES = 1 << 20;
+const zeros = new Uint8Array(PIECE_BYTES);
+
+function counterAt(block: number, lane: number): Uint8Array {
+  const counter = new Uint8Array(16);
+  const view = new DataView(counter.buffer);
+  view.setBigUint64(0, BigInt(lane));
+  view.setBigUint64(8, BigInt(block));
+  return counter;
+}
+
+async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: Uint8Array): Promise<Keystream> {
+  const cryptoKey = await subtle.importKey('raw', key, 'AES-CTR', false, ['encrypt']);
+  return async (block, length, lane = 0) => {
+    const algorithm = { name: 'AES-CTR', counter: counterAt(block, lane), length: 64 };
+    return new Uint8Array(await subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, length)));
+  };
+}
+
+/** The same bytes without WebCrypto (an insecure browser context), or where waiting is not possible. */
+export function softwareKeystream(key: Uint8Array, block: number, length: number, lane = 0): Uint8Array {
+  return ctr(key, counterAt(block, lane)).encrypt(zeros.subarray(0, length));
+}
+
+/** {@link softwareKeystream} as a {@link Keystream}. The key is copied. */
+export async function softwareStream(key: Uint8Array): Promise<Keystream> {
+  const own = key.slice();
+  return async (block, length, lane) => softwareKeystream(own, block, length, lane);
+}
+
+/** AES-256-CTR keystream of `key`, 32 bytes: WebCrypto where there is one. At most 1 MiB a call. */
+export function keystream(key: Uint8Array): Promise<Keystream> {
+  const { subtle } = crypto;
+  return subtle === undefined ? softwareStream(key) : webCryptoStream(subtle, key);
+}
+
+const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** Little-endian 32-bit words of `bytes`, a view where the machine allows it. */
+export function littleEndianWords(bytes: Uint8Array): Uint32Array {
+  if (littleEndian && bytes.byteOffset % 4 === 0)
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i, true));
+}

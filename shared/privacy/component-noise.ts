@@ -1,0 +1,54 @@
+import { keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
+import { addSamples, discreteGaussian, tablesOf } from './discrete-gaussian.ts';
+
+/**
+ * Discrete Gaussian noise that can be made again, chunk by chunk, by whoever has its key: a client adds it, and the server
+ * subtracts the surplus once it was given the key (Dordis, EuroSys 2024, §3.2).
+ *
+ * Chunk j is made of lane j of the AES-256-CTR keystream of the key. Sample i of the chunk takes 32-bit word i for the first
+ * table and word 2^18 + i for the second (of a σ above 1024); a tie in table τ takes the first three words of block
+ * 2^17 + 2^18·τ + i, the 32 bits that follow and then the last 64, high word first. Every sample has its own place: any part
+ * can be made in any order, on any machine, with the same result.
+ */
+export interface NoiseComponent {
+  /** 32 bytes, used for nothing else. */
+  readonly key: Uint8Array;
+  /** Standard deviation in ring units, in [0.01, 1e8]. */
+  readonly sigma: number;
+}
+
+/** Numbers in one chunk of noise; the last may be shorter. Fixed by the protocol. */
+export const NOISE_CHUNK_WORDS = 2 ** 18;
+const CHUNK_BYTES = 4 * NOISE_CHUNK_WORDS;
+const CHUNK_BLOCKS = CHUNK_BYTES / 16;
+
+/** Adds (sign 1) or takes away (sign −1) one chunk of a component, modulo 2^32. */
+export type ComponentSource = (chunk: Uint32Array, chunkIndex: number, sign: 1 | -1) => Promise<void>;
+
+/** Prepares a component: its tables and its key schedule. The key may be erased once the source is no longer used. */
+export async function componentSource({ key, sigma }: NoiseComponent): Promise<ComponentSource> {
+  const stream = await keystream(key);
+  const tables = tablesOf(discreteGaussian(sigma));
+  return async (chunk, chunkIndex, sign) => {
+    for (const [t, { table, multiple }] of tables.entries()) {
+      const words = littleEndianWords(await stream(t * CHUNK_BLOCKS, 4 * chunk.length, chunkIndex));
+      const ties = (2 + 4 * t) * CHUNK_BLOCKS;
+      const tie = (i: number): Uint32Array => littleEndianWords(softwareKeystream(key, ties + i, 16, chunkIndex));
+      addSamples(table, sign * multiple, chunk, words, tie);
+    }
+  };
+}
+
+/** Adds or takes away all of several components, chunk by chunk, modulo 2^32. */
+export async function addComponents(
+  values: Uint32Array,
+  components: readonly NoiseComponent[],
+  sign: 1 | -1,
+): Promise<void> {
+  for (const component of components) {
+    const source = await componentSource(component);
+    for (let j = 0; j * NOISE_CHUNK_WORDS < values.length; j++) {
+      await source(values.subarray(j * NOISE_CHUNK_WORDS, (j + 1) * NOISE_CHUNK_WORDS), j, sign);
+    }
+  }
+}
