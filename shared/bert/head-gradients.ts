@@ -1,6 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import { targetsOf } from './batch.ts';
-import type { BertErrorCode, BertTask, ClipOptions, Gradients } from './types.ts';
+import type { BertErrorCode, BertTask, Gradients, HeadClipOptions } from './types.ts';
 
 /** The final linear classifier: weight [labels, width], bias [labels]. */
 export interface Classifier {
@@ -35,11 +35,12 @@ export function classifierGradients(
   features: Float32Array,
   labels: Int32Array | Float32Array,
   weights: Float32Array,
-  { l2Clip }: ClipOptions,
+  { l2Clip, units }: HeadClipOptions,
 ): Gradients {
   const { labels: classes, width } = classifier;
   const rows = rowsOf(features, width);
   if (rows !== weights.length) throw invalid(`${rows} feature rows but ${weights.length} weights`);
+  if (units !== undefined) return unitGradients(classifier, task, features, labels, weights, l2Clip, units);
   const targets = targetsOf(labels, weights, task, classes);
   const logits = classifierLogits(classifier, features);
   const sum = new Float64Array(classes * (width + 1));
@@ -64,6 +65,59 @@ export function classifierGradients(
     if (factor !== 0) addOuter(sum, delta, feature, factor);
   }
   return { losses, norms, clippedSum: Float32Array.from(sum), dropped };
+}
+
+/** As above with several rows a unit: each unit's gradient is formed (it is as small as the classifier) and clipped whole. */
+function unitGradients(
+  classifier: Classifier,
+  task: BertTask,
+  features: Float32Array,
+  labels: Int32Array | Float32Array,
+  weights: Float32Array,
+  l2Clip: number,
+  units: Int32Array,
+): Gradients {
+  const { labels: classes, width } = classifier;
+  const members = membersOf(units, weights.length);
+  const targets = targetsOf(labels, weights, task, classes);
+  const logits = classifierLogits(classifier, features);
+  const sum = new Float64Array(classes * (width + 1));
+  const losses = new Float32Array(weights.length);
+  const norms = new Float32Array(l2Clip === Infinity ? 0 : members.length);
+  const dropped: number[] = [];
+  for (const [unit, rows] of members.entries()) {
+    const gradient = new Float64Array(sum.length);
+    let total = 0;
+    for (const b of rows) {
+      const row = rowLoss(task, logits.subarray(b * classes, (b + 1) * classes), targets.subarray(b * classes));
+      losses[b] = row.loss;
+      total += row.loss;
+      addOuter(gradient, row.delta, features.subarray(b * width, (b + 1) * width), weights[b] as number);
+    }
+    const norm = Math.sqrt(squares(gradient));
+    if (!Number.isFinite(total) || !Number.isFinite(norm)) {
+      dropped.push(...rows);
+      for (const b of rows) losses[b] = 0;
+      continue;
+    }
+    if (l2Clip !== Infinity) norms[unit] = norm;
+    const factor = l2Clip === Infinity ? 1 : l2Clip / Math.max(norm, l2Clip);
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + factor * (gradient[i] as number);
+  }
+  return { losses, norms, clippedSum: Float32Array.from(sum), dropped: dropped.sort((a, b) => a - b) };
+}
+
+function membersOf(units: Int32Array, rows: number): number[][] {
+  if (units.length !== rows) throw invalid(`${units.length} units for ${rows} rows`);
+  const members: number[][] = [];
+  for (const [row, unit] of units.entries()) {
+    if (unit < 0 || unit >= rows) throw invalid(`unit ${unit} of row ${row} is not in 0..${rows - 1}`);
+    members[unit] ??= [];
+    (members[unit] as number[]).push(row);
+  }
+  const missing = Array.from(members).findIndex((rowsOfUnit) => rowsOfUnit === undefined);
+  if (missing !== -1) throw invalid(`unit ${missing} has no row`);
+  return members;
 }
 
 function addOuter(sum: Float64Array, delta: Float64Array, feature: Float32Array, factor: number): void {

@@ -18,7 +18,16 @@ import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
 import { type Program, Steps } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
-import type { Bert, BertErrorCode, ClipOptions, CreateBert, Gradients, LabelledBatch, TokenBatch } from './types.ts';
+import type {
+  Bert,
+  BertErrorCode,
+  ClipOptions,
+  CreateBert,
+  Gradients,
+  HeadClipOptions,
+  LabelledBatch,
+  TokenBatch,
+} from './types.ts';
 
 export type * from './types.ts';
 
@@ -28,15 +37,19 @@ export type * from './types.ts';
  */
 export async function createBert(options: CreateBert): Promise<Bert> {
   const { batch, tokens, recordsPerUnit = 1 } = options.shape;
-  if (batch % recordsPerUnit !== 0) {
-    throw new TacitError<BertErrorCode>(
-      'BERT_BATCH_INVALID',
-      `a batch of ${batch} has no whole units of ${recordsPerUnit}`,
-    );
-  }
+  requireWholeUnits(batch, recordsPerUnit);
   const model = new SequenceBert(options, sequenceStore(options));
   await model.prepare({ batch, tokens });
   return model;
+}
+
+/** @throws BERT_BATCH_INVALID */
+function requireWholeUnits(batch: number, recordsPerUnit: number): void {
+  if (Number.isInteger(recordsPerUnit) && recordsPerUnit > 0 && batch % recordsPerUnit === 0) return;
+  throw new TacitError<BertErrorCode>(
+    'BERT_BATCH_INVALID',
+    `a batch of ${batch} has no whole units of ${recordsPerUnit}`,
+  );
 }
 
 type Kind = 'forward' | 'features' | 'private' | 'private+detail' | 'plain';
@@ -117,7 +130,7 @@ class SequenceBert implements Bert {
     features: Float32Array,
     labels: Int32Array | Float32Array,
     weights: Float32Array,
-    options: ClipOptions,
+    options: HeadClipOptions,
   ): Gradients {
     if (this.#options.trainable !== 'head') {
       throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', 'features are frozen only where the head alone trains', {
@@ -130,14 +143,18 @@ class SequenceBert implements Bert {
 
   async gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients> {
     if (this.#options.trainable === 'head') {
-      return this.headGradients(await this.features(batch), batch.labels, batch.weights, options);
+      const records = this.#records(batch);
+      const units = records === 1 ? {} : { units: Int32Array.from(batch.weights, (_, b) => Math.floor(b / records)) };
+      return this.headGradients(await this.features(batch), batch.labels, batch.weights, { ...options, ...units });
     }
     const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
+    const records = this.#records(batch);
+    requireWholeUnits(shape.batch, records);
     const first = await this.#backward(batch, shape, options);
-    const dropped = this.#notFinite(first, shape);
+    const dropped = notFinite(first, records);
     if (dropped.length === 0) return first;
     const second = await this.#backward(withoutExamples(batch, dropped, shape), shape, options);
-    if (this.#notFinite(second, shape).length === 0) return { ...second, dropped };
+    if (notFinite(second, records).length === 0) return { ...second, dropped };
     throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'losses or gradients are not finite whatever the examples', {
       fix: 'The weights are broken: start again from an earlier round.',
     });
@@ -158,7 +175,7 @@ class SequenceBert implements Bert {
   async #backward(batch: LabelledBatch, shape: BatchShape, options: ClipOptions): Promise<Gradients> {
     const { labels, task } = this.#options;
     const plain = options.l2Clip === Infinity;
-    const units = this.#units(shape);
+    const units = shape.batch / this.#records(batch);
     const kind = plain ? 'plain' : options.detail === true ? 'private+detail' : 'private';
     const feeds = this.#inputs(batch, shape);
     feeds.set('targets', targetsOf(batch.labels, batch.weights, task, labels)).set('weights', batch.weights);
@@ -171,7 +188,7 @@ class SequenceBert implements Bert {
     const squaredNorms = kind === 'private+detail' ? this.#detailFetches(fetches, units) : undefined;
     const embedded = this.#gradientFetches(fetches, clippedSum, shape);
     const seed = options.dropoutSeed;
-    const { graph, step } = await this.#program(kind, shape, seed !== undefined);
+    const { graph, step } = await this.#program(kind, shape, this.#records(batch), seed !== undefined);
     if (seed !== undefined) for (const [name, mask] of dropoutMasks(graph, this.config, seed)) feeds.set(name, mask);
     await step.run(feeds, fetches);
     if (embedded !== undefined) this.#scatter(embedded, clippedSum, batch, shape);
@@ -197,7 +214,7 @@ class SequenceBert implements Bert {
       throw new TacitError<BertErrorCode>('BERT_BATCH_INVALID', `l2Clip must be above 0, not ${l2Clip}`);
     feeds.set('clip', Float32Array.of(l2Clip));
     if (!this.#store.trains(wordEmbedding)) return;
-    const rows = (shape.batch * shape.tokens) / this.#units(shape);
+    const rows = shape.tokens * this.#records(batch);
     const pad = this.config.padTokenId;
     feeds.set(
       'sameToken',
@@ -207,7 +224,7 @@ class SequenceBert implements Bert {
       ),
     );
     feeds.set('sameType', sameKeys(batch.tokenTypeIds, rows));
-    if (this.#records() > 1)
+    if (this.#records(batch) > 1)
       feeds.set(
         'samePosition',
         sameKeys(
@@ -246,37 +263,25 @@ class SequenceBert implements Bert {
     return out;
   }
 
-  /** Examples of units whose loss or norm is not finite. */
-  #notFinite({ losses, norms }: Gradients, shape: BatchShape): number[] {
-    const records = this.#records();
-    const bad = (b: number): boolean =>
-      !Number.isFinite(losses[b]) || (norms.length > 0 && !Number.isFinite(norms[Math.floor(b / records)]));
-    return Array.from({ length: shape.batch }, (_, b) => b).filter(bad);
-  }
-
   #classifier(): Classifier {
     const weight = this.#store.data('classifier.weight');
     const bias = this.#store.data('classifier.bias');
     return { weight, bias, labels: this.#options.labels, width: this.featureLength };
   }
 
-  #records(): number {
-    return this.#options.shape.recordsPerUnit ?? 1;
+  #records(batch: Pick<LabelledBatch, 'recordsPerUnit'>): number {
+    return batch.recordsPerUnit ?? this.#options.shape.recordsPerUnit ?? 1;
   }
 
-  #units(shape: BatchShape): number {
-    return shape.batch / this.#records();
-  }
-
-  #program(kind: Kind, shape: BatchShape, dropout = false): Promise<Program> {
-    return this.#steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}`, () =>
+  #program(kind: Kind, shape: BatchShape, recordsPerUnit = 1, dropout = false): Promise<Program> {
+    return this.#steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}/${recordsPerUnit}`, () =>
       builders[kind]({
         ...shape,
         config: this.config,
         head: this.#options.head,
         task: this.#options.task,
         labels: this.#options.labels,
-        recordsPerUnit: this.#records(),
+        recordsPerUnit,
         shapes: this.#shapes,
         lora: this.#store.lora,
         trains: (name) => this.#store.trains(name),
@@ -284,4 +289,12 @@ class SequenceBert implements Bert {
       }),
     );
   }
+}
+
+/** Examples of units whose loss or norm is not finite. */
+function notFinite({ losses, norms }: Gradients, recordsPerUnit: number): number[] {
+  const bad = (b: number): boolean =>
+    !Number.isFinite(losses[b]) || (norms.length > 0 && !Number.isFinite(norms[Math.floor(b / recordsPerUnit)]));
+  const units = new Set([...losses.keys()].filter(bad).map((b) => Math.floor(b / recordsPerUnit)));
+  return [...losses.keys()].filter((b) => units.has(Math.floor(b / recordsPerUnit)));
 }

@@ -48,6 +48,8 @@ export interface LabelledBatch extends TokenBatch {
   readonly labels: Int32Array | Float32Array;
   /** B weights; 0 marks a padding example, which adds exactly nothing. */
   readonly weights: Float32Array;
+  /** Records next to one another that form one privacy unit (a person); the model's own when absent. Divides B. */
+  readonly recordsPerUnit?: number;
 }
 
 export interface ClipOptions {
@@ -61,6 +63,14 @@ export interface ClipOptions {
   readonly detail?: boolean;
 }
 
+export interface HeadClipOptions extends ClipOptions {
+  /**
+   * Which privacy unit (person) each row belongs to, numbered from 0 without gaps; the rows of one may lie anywhere.
+   * `norms` are then the units'. Absent: every row is a unit of its own.
+   */
+  readonly units?: Int32Array;
+}
+
 export interface Gradients {
   /** B losses of the examples, not weighted. */
   readonly losses: Float32Array;
@@ -68,7 +78,7 @@ export interface Gradients {
   readonly norms: Float32Array;
   /** Σ_b weight_b · min(1, C/norm_b) · gradient_b, in `trainableLayout` order. */
   readonly clippedSum: Float32Array;
-  /** Examples left out because their loss or gradient was not finite. They add nothing and must not be counted. */
+  /** Examples left out because the loss or gradient of their unit was not finite. They add nothing and must not be counted. */
   readonly dropped: readonly number[];
   /** With `detail`: squared gradient norms of each unit, by trainable parameter. */
   readonly squaredNorms?: ReadonlyMap<string, Float32Array>;
@@ -122,7 +132,7 @@ export interface Bert {
     features: Float32Array,
     labels: Int32Array | Float32Array,
     weights: Float32Array,
-    options: ClipOptions,
+    options: HeadClipOptions,
   ): Gradients;
   /** The whole model under Hugging Face names, LoRA merged into the base. */
   weightsNow(): Weights;

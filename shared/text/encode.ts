@@ -7,8 +7,10 @@ import type { Tokenizer } from './tokenizer.ts';
 export interface EncodedExample {
   /** 2 … maxTokens ids, special tokens included. */
   readonly ids: Int32Array;
-  /** Index of the record's label in the plan. */
+  /** Index of the record's label in the plan; not read where there are `values`. */
   readonly label: number;
+  /** Targets of a multi-label (0 or 1 each) or regression task. */
+  readonly values?: Float32Array;
 }
 
 /** Tokenises records. @throws DATA_LABELS for a label that is not among `labels` */

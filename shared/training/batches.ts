@@ -10,7 +10,7 @@ export interface BatchShape {
 }
 
 export interface MicroBatch {
-  readonly batch: LabelledBatch & { readonly tokens: number; readonly labels: Int32Array };
+  readonly batch: LabelledBatch & { readonly tokens: number };
   /** Index of the example in each row; rows beyond are padding with weight 0. */
   readonly rows: readonly number[];
 }
@@ -34,7 +34,7 @@ export function* microBatches(
   const buckets = lengthBuckets(shape.tokens);
   const queues = buckets.map((): number[] => []);
   for (const index of indices) {
-    const length = Math.min(shape.tokens, (examples[index] as EncodedExample).ids.length);
+    const length = Math.min(shape.tokens, lengthOf(examples, index));
     (queues[buckets.findIndex((b) => length <= b)] as number[]).push(index);
   }
   for (const [i, queue] of queues.entries()) {
@@ -45,6 +45,67 @@ export function* microBatches(
   }
 }
 
+/** A row of a micro-batch of units that holds no example. */
+export const PADDING_ROW = -1;
+
+/**
+ * Micro-batches in which the examples of a unit lie next to one another, each weighted 1/n so that the unit's gradient
+ * is the mean of its examples'. Units are grouped by their longest text and by how many places they take, a power of
+ * two up to the shape's rows; no unit may be larger than those. `rows` has PADDING_ROW where a place is empty.
+ */
+export function* unitMicroBatches(
+  examples: readonly EncodedExample[],
+  members: readonly (readonly number[])[],
+  shape: BatchShape,
+): Generator<MicroBatch> {
+  const buckets = lengthBuckets(shape.tokens);
+  const queues = new Map<string, { tokens: number; places: number; units: (readonly number[])[] }>();
+  for (const unit of members) {
+    const length = Math.min(shape.tokens, Math.max(...unit.map((index) => lengthOf(examples, index))));
+    const tokens = buckets.find((b) => length <= b) as number;
+    const places = Math.min(shape.batch, 2 ** Math.ceil(Math.log2(unit.length)));
+    const key = `${tokens} ${places}`;
+    const queue = queues.get(key) ?? { tokens, places, units: [] };
+    queue.units.push(unit);
+    queues.set(key, queue);
+  }
+  for (const { tokens, places, units } of queues.values()) {
+    const each = Math.floor(shape.batch / places);
+    for (let start = 0; start < units.length; start += each) {
+      const rows = units.slice(start, start + each).flatMap((unit) => [...unit, ...empty(places - unit.length)]);
+      const batch = fill(examples, rows, each * places, tokens);
+      for (const [row, index] of rows.entries())
+        if (index !== PADDING_ROW) batch.weights[row] = 1 / (units[start + Math.floor(row / places)] ?? []).length;
+      yield { rows, batch: { ...batch, recordsPerUnit: places } };
+    }
+  }
+}
+
+/** Labels of these examples, as the engine takes them: class numbers, or a row of values each. Empty rows have zeros. */
+export function labelsOf(
+  examples: readonly EncodedExample[],
+  rows: readonly number[],
+  batch = rows.length,
+): Int32Array | Float32Array {
+  const width = examples[rows.find((index) => index !== PADDING_ROW) ?? 0]?.values?.length;
+  const labels = width === undefined ? new Int32Array(batch) : new Float32Array(batch * width);
+  for (const [row, index] of rows.entries()) {
+    if (index === PADDING_ROW) continue;
+    const { label, values } = examples[index] as EncodedExample;
+    if (values === undefined) labels[row] = label;
+    else labels.set(values, row * values.length);
+  }
+  return labels;
+}
+
+function empty(count: number): number[] {
+  return new Array<number>(count).fill(PADDING_ROW);
+}
+
+function lengthOf(examples: readonly EncodedExample[], index: number): number {
+  return (examples[index] as EncodedExample).ids.length;
+}
+
 function fill(
   examples: readonly EncodedExample[],
   rows: readonly number[],
@@ -53,17 +114,17 @@ function fill(
 ): MicroBatch['batch'] {
   const inputIds = new Int32Array(batch * tokens);
   const attentionMask = new Int32Array(batch * tokens);
-  const labels = new Int32Array(batch);
   const weights = new Float32Array(batch);
+  // A padding row reads one token: a row that attends to nothing has no softmax.
+  for (let row = 0; row < batch; row++) attentionMask[row * tokens] = 1;
   for (const [row, index] of rows.entries()) {
-    const { ids, label } = examples[index] as EncodedExample;
+    if (index === PADDING_ROW) continue;
+    const { ids } = examples[index] as EncodedExample;
     const length = Math.min(tokens, ids.length);
     inputIds.set(ids.subarray(0, length), row * tokens);
     attentionMask.fill(1, row * tokens, row * tokens + length);
-    labels[row] = label;
     weights[row] = 1;
   }
-  // A padding row reads one token: a row that attends to nothing has no softmax.
-  for (let row = rows.length; row < batch; row++) attentionMask[row * tokens] = 1;
+  const labels = labelsOf(examples, rows, batch);
   return { inputIds, attentionMask, tokenTypeIds: new Int32Array(batch * tokens), labels, weights, tokens };
 }

@@ -1,0 +1,143 @@
+import type { Gradients, LabelledBatch } from '../bert/model.ts';
+import { TacitError } from '../core/errors.ts';
+import { labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
+import type { GradientRequest } from './dp-fedsgd.ts';
+import type { TrainingErrorCode } from './errors.ts';
+import { membersByUnit, type Units } from './units.ts';
+
+/** What one micro-batch adds to a clipped sum. */
+export interface GradientPart {
+  readonly sum: ArrayLike<number>;
+  readonly examples: number;
+  readonly units: number;
+  /** Sum of the examples' losses. */
+  readonly loss: number;
+  /** Units longer than the clip. */
+  readonly clipped: number;
+  readonly dropped: readonly number[];
+}
+
+/** Rows of features in one head gradient. */
+const FEATURE_ROWS = 1024;
+
+/** Every record a unit of its own. @throws TRAINING_STOPPED */
+export async function* recordParts(request: GradientRequest): AsyncGenerator<GradientPart> {
+  const { bert, examples, indices, shape, features, l2Clip } = request;
+  const units = (rows: readonly number[]): readonly number[][] => rows.map((_, row) => [row]);
+  if (features === undefined) {
+    const step = stepsOf(request);
+    for (const { batch, rows } of microBatches(examples, indices, shape))
+      yield partOf(await step(batch, l2Clip), rows, units(rows), l2Clip);
+    return;
+  }
+  for (let start = 0; start < indices.length; start += FEATURE_ROWS) {
+    stopIfAsked(request);
+    const rows = indices.slice(start, start + FEATURE_ROWS);
+    const weights = new Float32Array(rows.length).fill(1);
+    const gradients = bert.headGradients(await features.rows(rows), labelsOf(examples, rows), weights, { l2Clip });
+    yield partOf(gradients, rows, units(rows), l2Clip);
+  }
+}
+
+/** Persons as units. Somebody with more records than fit a micro-batch is summed up over several and clipped here. */
+export async function* unitParts(request: GradientRequest, units: Units): AsyncGenerator<GradientPart> {
+  const { examples, indices, shape, features, l2Clip } = request;
+  const members = membersByUnit(indices, units);
+  if (features !== undefined) {
+    for (const some of chunksOfUnits(members)) yield await featurePart(request, some);
+    return;
+  }
+  const step = stepsOf(request);
+  const small = members.filter((unit) => unit.length <= shape.batch);
+  for (const { batch, rows } of unitMicroBatches(examples, small, shape)) {
+    const records = batch.recordsPerUnit as number;
+    const places = Array.from({ length: rows.length / records }, (_, u) =>
+      Array.from({ length: records }, (_, r) => u * records + r).filter((row) => rows[row] !== PADDING_ROW),
+    );
+    yield partOf(await step(batch, l2Clip), rows, places, l2Clip);
+  }
+  for (const unit of members) if (unit.length > shape.batch) yield await largeUnit(request, unit, step);
+}
+
+/** Whole units, together about FEATURE_ROWS rows; a larger unit comes alone. */
+function* chunksOfUnits(members: readonly number[][]): Generator<number[][]> {
+  let chunk: number[][] = [];
+  let rows = 0;
+  for (const unit of members) {
+    if (rows > 0 && rows + unit.length > FEATURE_ROWS) {
+      yield chunk;
+      [chunk, rows] = [[], 0];
+    }
+    chunk.push(unit);
+    rows += unit.length;
+  }
+  if (rows > 0) yield chunk;
+}
+
+async function featurePart(request: GradientRequest, members: readonly number[][]): Promise<GradientPart> {
+  const { bert, examples, l2Clip } = request;
+  stopIfAsked(request);
+  const rows = members.flat();
+  const weights = Float32Array.from(members.flatMap((unit) => unit.map(() => 1 / unit.length)));
+  const units = Int32Array.from(members.flatMap((unit, u) => unit.map(() => u)));
+  const features = await (request.features as NonNullable<typeof request.features>).rows(rows);
+  const gradients = bert.headGradients(features, labelsOf(examples, rows), weights, { l2Clip, units });
+  let at = 0;
+  const places = members.map((unit) => unit.map(() => at++));
+  return partOf(gradients, rows, places, l2Clip);
+}
+
+/** One person's mean gradient, added up without clipping over as many micro-batches as it takes, then clipped. */
+async function largeUnit(request: GradientRequest, unit: readonly number[], step: Step): Promise<GradientPart> {
+  const { bert, examples, shape, l2Clip } = request;
+  const sum = new Float64Array(bert.trainableLayout.length);
+  let loss = 0;
+  for (const { batch, rows } of microBatches(examples, unit, shape)) {
+    const weights = batch.weights.map((w) => w / unit.length);
+    const gradients = await step({ ...batch, weights }, Number.POSITIVE_INFINITY);
+    if (gradients.dropped.length > 0)
+      return { sum: sum.fill(0), examples: 0, units: 0, loss: 0, clipped: 0, dropped: unit };
+    for (const row of rows.keys()) loss += gradients.losses[row] as number;
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients.clippedSum[i] as number);
+  }
+  const norm = Math.sqrt(sum.reduce((total, x) => total + x * x, 0));
+  const clipped = norm > l2Clip;
+  if (clipped) for (let i = 0; i < sum.length; i++) sum[i] = ((sum[i] as number) * l2Clip) / norm;
+  return { sum, examples: unit.length, units: 1, loss, clipped: clipped ? 1 : 0, dropped: [] };
+}
+
+/** @param places - rows of each unit */
+function partOf(
+  { losses, norms, clippedSum, dropped }: Gradients,
+  rows: readonly number[],
+  places: readonly (readonly number[])[],
+  l2Clip: number,
+): GradientPart {
+  const left = new Set(dropped);
+  const kept = places.flatMap((unit, u) => (unit.some((row) => left.has(row)) ? [] : [{ unit, norm: norms[u] }]));
+  const rowsKept = kept.flatMap(({ unit }) => unit);
+  return {
+    sum: clippedSum,
+    examples: rowsKept.length,
+    units: kept.length,
+    loss: rowsKept.reduce((total, row) => total + (losses[row] as number), 0),
+    clipped: kept.filter(({ norm }) => norm !== undefined && norm > l2Clip).length,
+    dropped: dropped.flatMap((row) => (rows[row] === undefined || rows[row] === PADDING_ROW ? [] : [rows[row]])),
+  };
+}
+
+type Step = (batch: LabelledBatch, l2Clip: number) => Promise<Gradients>;
+
+/** Backward passes of one request; with dropout each draws masks of its own from the request's seed. */
+function stepsOf(request: GradientRequest): Step {
+  let seed = request.dropoutSeed;
+  return (batch, l2Clip) => {
+    stopIfAsked(request);
+    return request.bert.gradients(batch, { l2Clip, ...(seed === undefined ? {} : { dropoutSeed: seed++ }) });
+  };
+}
+
+function stopIfAsked({ signal }: GradientRequest): void {
+  if (signal?.aborted)
+    throw new TacitError<TrainingErrorCode>('TRAINING_STOPPED', 'training was stopped', { cause: signal.reason });
+}
