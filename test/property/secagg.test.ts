@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { TacitError } from '../../shared/core/errors.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { clientReduce } from '../../shared/secagg/client.ts';
 import {
@@ -13,40 +12,13 @@ import {
 } from '../../shared/secagg/messages.ts';
 import { PHASES, type ServerEvent, serverReduce } from '../../shared/secagg/server.ts';
 import { combineShares, splitSecret } from '../../shared/secagg/shamir.ts';
+import { anything, cases, mutated, onlyCoded, paths } from '../support/hostile.ts';
 import { type DropStage, identity, names, Session, serverSigner } from '../support/secagg-session.ts';
 
 vi.mock('../../shared/core/signing.ts', async (original) => {
   const { memoSigning } = await import('../support/memo-signing.ts');
   return memoSigning(await original());
 });
-
-/** More cases with TACIT_FUZZ=<factor>. */
-const factor = Number(process.env.TACIT_FUZZ ?? 1);
-
-/** A copy of `value` with the thing at a random place replaced, removed or doubled. */
-function mutated(value: unknown, path: readonly number[], replacement: unknown): unknown {
-  if (path.length === 0 || typeof value !== 'object' || value === null) return replacement;
-  const [step = 0, ...rest] = path;
-  if (Array.isArray(value)) {
-    if (value.length === 0) return [replacement];
-    const at = step % value.length;
-    if (step % 7 === 0) return [...value, value[at]];
-    if (step % 7 === 1) return value.filter((_, i) => i !== at);
-    return value.map((item, i) => (i === at ? mutated(item, rest, replacement) : item));
-  }
-  const keys = Object.keys(value);
-  const key = keys[step % Math.max(1, keys.length)] ?? 'x';
-  if (step % 11 === 0) return { ...value, [`${key}x`]: replacement };
-  return { ...value, [key]: mutated((value as Record<string, unknown>)[key], rest, replacement) };
-}
-
-const paths = fc.array(fc.nat(1000), { maxLength: 5 });
-const anything = fc.oneof(
-  fc.jsonValue(),
-  fc.anything(),
-  fc.string({ maxLength: 200 }),
-  fc.constantFrom('', null, -1, 2 ** 53, 'A'.repeat(44)),
-);
 
 const recorded = await (async () => {
   const session = new Session({ n: 5 }, 'fuzz');
@@ -60,14 +32,6 @@ const recorded = await (async () => {
   return { toServer, toClients, events: session.events, session };
 })();
 
-function onlyCoded(work: () => unknown): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof TacitError) || !error.code.startsWith('SECAGG_')) throw error;
-  }
-}
-
 describe('decoders', () => {
   const all = [...recorded.toServer, ...recorded.toClients];
   const everyName: readonly MessageName[] = [...SERVER_MESSAGES, ...CLIENT_MESSAGES];
@@ -75,10 +39,10 @@ describe('decoders', () => {
   test('anything at all is a message or a coded error', () => {
     fc.assert(
       fc.property(fc.constantFrom(...everyName), anything, (name, value) => {
-        onlyCoded(() => parseBody(name, value));
-        onlyCoded(() => parseBody(name, { body: value, signature: 'A'.repeat(88) }));
+        onlyCoded('SECAGG_', () => parseBody(name, value));
+        onlyCoded('SECAGG_', () => parseBody(name, { body: value, signature: 'A'.repeat(88) }));
       }),
-      { numRuns: 1000 * factor },
+      { numRuns: cases(1000) },
     );
   });
 
@@ -91,10 +55,10 @@ describe('decoders', () => {
         paths,
         anything,
         (message, other, own, path, value) => {
-          onlyCoded(() => parseBody(own ? message.name : other, mutated(message.signed, path, value)));
+          onlyCoded('SECAGG_', () => parseBody(own ? message.name : other, mutated(message.signed, path, value)));
         },
       ),
-      { numRuns: 2000 * factor },
+      { numRuns: cases(2000) },
     );
   });
 });
@@ -122,7 +86,7 @@ describe('the server', () => {
     let signed = mutated(item.message.signed, item.path, item.value);
     const body = (signed as Signed | null)?.body;
     if (item.resign && body !== undefined) {
-      onlyCodedOrUnsignable(() => {
+      onlyCoded('', () => {
         signed = signMessage(item.message.name, body as never, identity(item.from));
       });
     }
@@ -130,14 +94,6 @@ describe('the server', () => {
     return name === 'masked'
       ? { kind: 'uploaded', from: item.from, manifest: signed }
       : { kind: 'message', from: item.from, name, signed };
-  }
-
-  function onlyCodedOrUnsignable(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      if (!(error instanceof TacitError)) throw error;
-    }
   }
 
   test('any sequence of events is taken without an exception, and replays to the same effects', () => {
@@ -157,7 +113,7 @@ describe('the server', () => {
         expect(effects.filter((e) => e.kind === 'finished' || e.kind === 'abort').length).toBeLessThanOrEqual(1);
         expect(fold()).toEqual(effects);
       }),
-      { numRuns: 40 * factor },
+      { numRuns: cases(40) },
     );
   });
 
@@ -190,7 +146,7 @@ describe('the server', () => {
           for (const id of innocent) expect(session.ejections.has(id)).toBe(false);
         },
       ),
-      { numRuns: 30 * factor },
+      { numRuns: cases(30) },
     );
   });
 });
@@ -240,7 +196,7 @@ describe('the client', () => {
           }
         },
       ),
-      { numRuns: 30 * factor },
+      { numRuns: cases(30) },
     );
   });
 });
@@ -263,7 +219,7 @@ describe('n = 20: random drops', () => {
           expect(session.accumulator).toEqual(session.expectedSum());
         },
       ),
-      { numRuns: 6 * factor },
+      { numRuns: cases(6) },
     );
   });
 });
@@ -282,6 +238,6 @@ test('Shamir: any t of n shares give the secret, for any n, t and secret', () =>
         expect(combineShares(some)).toEqual(secret);
       },
     ),
-    { numRuns: 200 * factor },
+    { numRuns: cases(200) },
   );
 });
