@@ -18,6 +18,8 @@ export interface Checkpoint {
 export interface OpenedCheckpoint extends Checkpoint {
   readonly body: string;
   readonly logKey: VerifierKey;
+  /** Every key of the log that signed and is known: two where one handed over to the other. */
+  readonly logKeys: readonly VerifierKey[];
   /** Known witnesses that cosigned, each once. */
   readonly witnesses: readonly { readonly key: VerifierKey; readonly time: number }[];
   /** Signatures by keys that are not known here. */
@@ -60,7 +62,8 @@ export function openCheckpoint(
 ): OpenedCheckpoint {
   const opened = openNote(note, [...keys.log, ...(keys.witnesses ?? [])]);
   const checkpoint = parseCheckpointBody(opened.body);
-  const logKey = opened.verified.find((v) => v.key.algorithm === ALGORITHM.ed25519)?.key;
+  const logKeys = opened.verified.map((v) => v.key).filter((k) => k.algorithm === ALGORITHM.ed25519);
+  const [logKey] = logKeys;
   if (logKey === undefined) throw unsigned('the log itself has not signed it');
   if (logKey.name !== checkpoint.origin)
     throw unsigned(`the origin is ${checkpoint.origin}, the key is of ${logKey.name}`);
@@ -68,7 +71,7 @@ export function openCheckpoint(
   const latest = (options.clockSeconds ?? Number.POSITIVE_INFINITY) + (options.skewSeconds ?? 300);
   const early = witnesses.find((w) => w.time > latest);
   if (early !== undefined) throw unsigned(`the cosignature of ${early.key.name} is from the future`);
-  return { ...checkpoint, body: opened.body, logKey, witnesses, unknownSignatures: opened.unknown.length };
+  return { ...checkpoint, body: opened.body, logKey, logKeys, witnesses, unknownSignatures: opened.unknown.length };
 }
 
 function decodeRoot(text: string): Uint8Array {

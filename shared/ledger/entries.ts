@@ -76,6 +76,19 @@ const stage = z.strictObject({
 const member = z.strictObject({ clientId: id, organisation: words(200), publicKey: key });
 export type RosterMember = z.infer<typeof member>;
 
+/** A change of key, signed by both keys. A log's own change is shown to participants as well, who know only the old key. */
+export const handoverSchema = z.strictObject({
+  change: z.strictObject({
+    role: z.enum(['log', 'witness', 'client', 'approver']),
+    name: words(400),
+    oldPublicKey: key,
+    newPublicKey: key,
+    reason: words(1000),
+  }),
+  signature,
+  acceptance: signature,
+});
+
 const bodies = {
   /** Opens a budget, or raises it. Two approvals by different keys, unless the owner opens its own (its own ledger only). */
   'budget.open': z.strictObject({
@@ -196,17 +209,8 @@ const bodies = {
     /** Keys that may approve budgets; while there are none, any two different keys count and `verify` says so. */
     approvers: z.array(z.strictObject({ name: words(200), publicKey: key })).max(100),
   }),
-  /** The old key vouches for the new one. */
-  'key.rotate': z.strictObject({
-    change: z.strictObject({
-      role: z.enum(['log', 'witness', 'client', 'approver']),
-      name: words(400),
-      oldPublicKey: key,
-      newPublicKey: key,
-      reason: words(1000),
-    }),
-    signature,
-  }),
+  /** The old key vouches for the new one (`signature`), and the new one accepts (`acceptance`). */
+  'key.rotate': handoverSchema,
   incident: z.strictObject({ code: words(64), what: words(2000), detail: document }),
   /** In a client's own ledger: a charge that it saw in the coordinator's ledger, with where. */
   charge: z.strictObject({

@@ -1,4 +1,4 @@
-import { base64, fromBase64, hex } from '../core/bytes.ts';
+import { base64, hex } from '../core/bytes.ts';
 import { canonicalJson } from '../core/canonical.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
@@ -8,10 +8,10 @@ import { formatCheckpoint, openCheckpoint, peekCheckpoint } from './checkpoint.t
 import { type Durable, markDurable } from './durable.ts';
 import { type Entry, type EntryInput, type EntryKind, encodeEntry } from './entries.ts';
 import type { LedgerErrorCode } from './errors.ts';
+import { handOver } from './key-chain.ts';
 import { ALGORITHM, formatVkey, parseVkey, sameKey, type VerifierKey, verifierKey } from './keys.ts';
 import { formatNote, parseNote, parseSignatureLine, signLine, verifySignatureOf } from './note.ts';
 import { corrupt, LedgerReader, witnessId } from './reader.ts';
-import { verifyStatement } from './statement.ts';
 
 export type { Durable } from './durable.ts';
 export type { LedgerRecord } from './reader.ts';
@@ -91,6 +91,8 @@ export class Ledger extends LedgerReader {
         if (options.expectedSize !== undefined && options.expectedSize !== this.size)
           throw moved(options.expectedSize, this.size);
         const { entry, text } = encodeEntry(input, isoTime(this.#clock));
+        if (entry.kind === 'key.rotate' && !this.keys.accepts(entry as unknown as Entry<'key.rotate'>))
+          throw notInForce('the key that hands over is not the one that signs this ledger', this.stream);
         const index = this.size;
         try {
           const stored = await this.store.append(this.stream, index, { opId, text });
@@ -150,10 +152,42 @@ export class Ledger extends LedgerReader {
     });
   }
 
-  async #sign(size: number): Promise<void> {
+  /**
+   * Hands the log over to another key: an entry signed by both keys, then a checkpoint that ends with it, signed by both. From
+   * then on this object signs nothing any more; open the ledger with the new key. Doing it again after a crash goes on.
+   * @throws LEDGER_KEY_UNKNOWN when this key is not the one in force
+   */
+  async rotateKey(next: Signer, reason: string): Promise<Durable<'key.rotate'>> {
+    const opId = `key.rotate/${base64(next.publicKey)}`;
+    const before = this.operation(opId);
+    if (before === undefined) this.#mustBeInForce(this.size);
+    const earlier = before === undefined ? undefined : (await this.entry(before)).entry;
+    const handover =
+      earlier?.kind === 'key.rotate'
+        ? { change: earlier.change, signature: earlier.signature, acceptance: earlier.acceptance }
+        : handOver(this.origin, this.#signer, next, reason);
+    const durable = await this.append({ kind: 'key.rotate', ...handover }, opId);
+    const size = durable.index + 1;
+    await this.#exclusively(async () => {
+      if (this.checkpointAt(size) !== undefined) return;
+      const nextKey = verifierKey(this.origin, ALGORITHM.ed25519, next.publicKey);
+      await this.#sign(size, (body) => [signLine(body, this.key, this.#signer), signLine(body, nextKey, next)]);
+    });
+    return durable;
+  }
+
+  /** A key that handed over signs nothing any more, and one that nobody handed over to signs nothing yet. */
+  #mustBeInForce(size: number): void {
+    const inForce = this.keys.inForce(size);
+    if (inForce === undefined || sameKey(inForce, this.key)) return;
+    throw notInForce('another key signs this ledger by now', this.stream);
+  }
+
+  async #sign(size: number, signatures?: (body: string) => string[]): Promise<void> {
+    if (signatures === undefined) this.#mustBeInForce(size);
     // Never a root that does not extend the last signed one: refresh() has compared every stored checkpoint with the tree.
     const body = formatCheckpoint({ origin: this.origin, size, root: this.root(size) });
-    const note = formatNote(body, [signLine(body, this.key, this.#signer)]);
+    const note = formatNote(body, signatures?.(body) ?? [signLine(body, this.key, this.#signer)]);
     for (let attempt = 0; this.checkpointAt(size) === undefined; attempt++) {
       if (attempt === CONFLICT_ATTEMPTS) throw corrupt(`no checkpoint of size ${size} can be stored`, this.stream);
       await this.#appendBeside('checkpoints', `size/${size}`, canonicalJson({ note }));
@@ -190,9 +224,10 @@ export class Ledger extends LedgerReader {
   async #checkKey(): Promise<void> {
     const note = await super.checkpoint();
     const mine = parseNote(note).signatures.some((s) => sameKey(s, this.key));
-    const trusted = mine ? [this.key] : await this.#predecessors();
+    const trusted = mine ? [this.key] : this.keys.linked([this.key]);
     try {
       openCheckpoint(note, { log: trusted });
+      this.#mustBeInForce(this.size);
     } catch (cause) {
       throw new TacitError<LedgerErrorCode>(
         'LEDGER_KEY_UNKNOWN',
@@ -204,17 +239,6 @@ export class Ledger extends LedgerReader {
         },
       );
     }
-  }
-
-  /** Keys that vouched for this one in a key.rotate entry. */
-  async #predecessors(): Promise<VerifierKey[]> {
-    const mine = base64(this.key.publicKey);
-    return (await this.entries(0)).flatMap(({ entry }) => {
-      if (entry.kind !== 'key.rotate' || entry.change.role !== 'log' || entry.change.newPublicKey !== mine) return [];
-      const { change, signature } = entry;
-      if (!verifyStatement('key.rotate', change, change.oldPublicKey, signature)) return [];
-      return [verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(change.oldPublicKey))];
-    });
   }
 
   async #repairTail(): Promise<LedgerRepair | undefined> {
@@ -250,5 +274,12 @@ export function openLedger(options: LedgerOptions): Promise<Ledger> {
 function moved(expected: number, size: number): TacitError<LedgerErrorCode> {
   return new TacitError<LedgerErrorCode>('LEDGER_MOVED', `the ledger has ${size} entries, not ${expected}`, {
     fix: 'Decide again on what it holds now.',
+  });
+}
+
+function notInForce(what: string, where: string): TacitError<LedgerErrorCode> {
+  return new TacitError<LedgerErrorCode>('LEDGER_KEY_UNKNOWN', what, {
+    where,
+    fix: 'Start again with the key that the last key.rotate entry names.',
   });
 }

@@ -4,6 +4,7 @@ import type { Store, StoredEvent } from '../store/port.ts';
 import { type Checkpoint, peekCheckpoint } from './checkpoint.ts';
 import { decodeEntry, type Entry } from './entries.ts';
 import type { LedgerErrorCode } from './errors.ts';
+import { KeyHistory } from './key-chain.ts';
 import { leafHash, MerkleTree } from './merkle.ts';
 import { parseSignatureLine } from './note.ts';
 import { formatProof } from './proof.ts';
@@ -46,6 +47,8 @@ export class LedgerReader {
   readonly #operations = new Map<string, number>();
   readonly #checkpoints = new Map<number, SignedCheckpoint>();
   readonly #witnesses = new Set<string>();
+  /** Which key signs which size. */
+  readonly keys: KeyHistory;
   #signedSize = -1;
   readonly #read = { checkpoints: 0, cosignatures: 0 };
 
@@ -53,6 +56,7 @@ export class LedgerReader {
     this.store = store;
     this.stream = stream;
     this.origin = origin;
+    this.keys = new KeyHistory(origin);
   }
 
   /** @throws LEDGER_CORRUPT when the stored entries are not the signed ones */
@@ -178,11 +182,18 @@ export class LedgerReader {
       if (row.seq > this.size) throw corrupt(`entry ${this.size} is missing`, this.stream);
       this.#operations.set(row.opId, row.seq);
       this.#tree.append(leafHash(utf8(row.text)));
+      if (row.text.includes('"kind":"key.rotate"')) this.#takeHandover(row);
     }
   }
 
   protected hasCosignature(size: number, witness: string): boolean {
     return this.#checkpoints.get(size)?.cosignatures.has(witness) ?? false;
+  }
+
+  #takeHandover({ seq, text }: StoredEvent): void {
+    const entry = decodeEntry(utf8(text));
+    if (entry.kind === 'key.rotate' && !this.keys.take(seq, entry))
+      throw corrupt(`entry ${seq} hands over to a key without the signature of the key in force`, this.stream);
   }
 
   #takeCheckpoint(row: StoredEvent): void {

@@ -2,6 +2,8 @@ import { BudgetProjection, type BudgetStatus, budgetInWords } from './budget.ts'
 import { budgetProblem } from './budget-rules.ts';
 import { amountOf } from './decimal.ts';
 import type { Entry } from './entries.ts';
+import { KeyHistory } from './key-chain.ts';
+import { formatVkey } from './keys.ts';
 import { type EntryContext, Findings, type VerifyFailure } from './verify-findings.ts';
 import { PeopleVerifier } from './verify-people.ts';
 import { type Recompute, verifyPlan } from './verify-plans.ts';
@@ -14,6 +16,7 @@ export class EntryVerifier {
   readonly #findings: Findings;
   readonly #runs: RunVerifier;
   readonly #people: PeopleVerifier;
+  readonly #keys: KeyHistory;
 
   constructor(context: EntryContext & { readonly recompute: Recompute | undefined }) {
     this.#context = context;
@@ -21,6 +24,7 @@ export class EntryVerifier {
     this.#findings = new Findings(context);
     this.#runs = new RunVerifier(this.#findings, context.authority);
     this.#people = new PeopleVerifier(this.#findings, context);
+    this.#keys = new KeyHistory(context.origin);
   }
 
   /** Takes entry number `index`; undefined when its bytes could not be read (reported by the caller). */
@@ -90,7 +94,7 @@ export class EntryVerifier {
         people.roster(entry);
         break;
       case 'key.rotate':
-        findings.signed('key.rotate', entry.change, entry.change.oldPublicKey, entry.signature, 'the old key');
+        this.#handover(entry);
         break;
       case 'countersignature':
         people.countersignature(entry);
@@ -104,6 +108,22 @@ export class EntryVerifier {
       default:
         break;
     }
+  }
+
+  /** Signed by both keys, and for the log's own key by the one that signed until here. */
+  #handover(entry: Entry<'key.rotate'>): void {
+    const { change, signature, acceptance } = entry;
+    this.#findings.signed('key.rotate', change, change.oldPublicKey, signature, 'the old key');
+    this.#findings.signed('key.rotate', change, change.newPublicKey, acceptance, 'the new key');
+    const inForce = this.#keys.inForce(this.#findings.index);
+    if (!this.#keys.take(this.#findings.index, entry) && inForce !== undefined)
+      this.#findings.fail(
+        'KEY_CHAIN',
+        'the key that hands over is not the one in force',
+        formatVkey(inForce),
+        change.oldPublicKey,
+      );
+    this.#findings.note(`${change.role} ${change.name} has a new key: ${change.reason}`);
   }
 
   /** What a client saw charged must be what it had set aside. */

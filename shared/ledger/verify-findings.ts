@@ -63,3 +63,32 @@ export class Findings {
     return undefined;
   }
 }
+
+/** After this many failures of one kind, only their number is told. */
+const NAMED_PER_FAULT = 20;
+
+/** What is found about a log as a whole. */
+export class LogFindings {
+  readonly failures: VerifyFailure[] = [];
+  readonly unchecked: string[] = [];
+  readonly notes: string[] = [];
+
+  fail(index: number | null, code: string, what: string, expected: string, actual: string): void {
+    const same = this.failures.filter((f) => f.code === code).length;
+    if (same < NAMED_PER_FAULT) this.failures.push({ index, code, what, expected, actual });
+    else if (same === NAMED_PER_FAULT)
+      this.failures.push({ index, code, what: 'and more of the same', expected: '', actual: '' });
+  }
+
+  /** Runs a check that throws coded errors; an error becomes a failure about `path`, or undefined alone when it is null. */
+  attempt<T>(path: string | null, body: () => T, index: number | null = null): T | undefined {
+    try {
+      return body();
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      if (code === undefined) throw error;
+      if (path !== null) this.fail(index, code, `${path}: ${message}`, 'a valid one', 'this one');
+      return undefined;
+    }
+  }
+}

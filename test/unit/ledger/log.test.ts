@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { base64, hex, utf8 } from '../../../shared/core/bytes.ts';
+import { hex, utf8 } from '../../../shared/core/bytes.ts';
 import { openCheckpoint, peekCheckpoint } from '../../../shared/ledger/checkpoint.ts';
 import { assertDurable, type Durable } from '../../../shared/ledger/durable.ts';
-import { formatVkey } from '../../../shared/ledger/keys.ts';
+import { ALGORITHM, formatVkey, verifierKey } from '../../../shared/ledger/keys.ts';
 import { type Ledger, openLedger } from '../../../shared/ledger/log.ts';
 import { leafHash, MerkleTree, verifyInclusion } from '../../../shared/ledger/merkle.ts';
 import { parseProof, verifyProof } from '../../../shared/ledger/proof.ts';
 import { LedgerReader } from '../../../shared/ledger/reader.ts';
-import { signStatement } from '../../../shared/ledger/statement.ts';
 import { parseEntryBundle } from '../../../shared/ledger/tiles.ts';
 import { witnessCheckpoint } from '../../../shared/ledger/witness.ts';
 import { createMemoryStore } from '../../../shared/store/memory.ts';
@@ -263,21 +262,17 @@ describe('opening', () => {
     await ledger.checkpoint();
     const next = testSigner('log, second key');
     await expect(open(store, next)).rejects.toMatchObject({ code: 'LEDGER_KEY_UNKNOWN' });
-    const change = {
-      role: 'log' as const,
-      name: origin,
-      oldPublicKey: base64(testSigner('log').publicKey),
-      newPublicKey: base64(next.publicKey),
-      reason: 'yearly',
-    };
-    await ledger.append(
-      { kind: 'key.rotate', change, signature: signStatement('key.rotate', change, testSigner('log')) },
-      'rotate',
-    );
-    await ledger.checkpoint();
+    const { index } = await ledger.rotateKey(next, 'yearly');
+    const both = openCheckpoint(ledger.checkpointAt(index + 1) as string, {
+      log: [ledger.key, verifierKey(origin, ALGORITHM.ed25519, next.publicKey)],
+    });
+    expect(both.logKeys).toHaveLength(2);
+    await ledger.append(incident(8), 'too-late');
+    await expect(ledger.checkpoint()).rejects.toMatchObject({ code: 'LEDGER_KEY_UNKNOWN' });
+    await expect(open(store)).rejects.toMatchObject({ code: 'LEDGER_KEY_UNKNOWN' });
     const rotated = await open(store, next);
     await rotated.append(incident(9), 'after');
-    expect(openCheckpoint(await rotated.checkpoint(), { log: [rotated.key] }).size).toBe(4);
+    expect(openCheckpoint(await rotated.checkpoint(), { log: [rotated.key] }).size).toBe(6);
   });
 
   it('refuses the checkpoints of another origin', async () => {
