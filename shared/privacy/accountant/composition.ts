@@ -3,7 +3,7 @@ import type { Release } from '../events.ts';
 import { forwardPair, inversePair, transformError } from './fourier.ts';
 import { type NarrowDemand, narrowPair, type TiltedStep, tiltedStep } from './narrow.ts';
 import { type DirectedLosses, type LossDistribution, lossRange, sampledGaussianLosses } from './step.ts';
-import type { TiltedTail } from './tail.ts';
+import { type Sums, sumsOf, type TiltedTail } from './tail.ts';
 import { logMoment, type Target, type Term, type Tilt, TiltFinder } from './tilt.ts';
 
 /** Both directions of a composition, tilted and transformed together. */
@@ -92,8 +92,8 @@ export class Composition {
     }
     const { values, noise } = convolve(sides, size);
     return {
-      removing: tailOf(sides[0], values, 0, size, noise[0]),
-      adding: tailOf(sides[1], values, 1, size, noise[1]),
+      removing: tailOf(sides[0], size, noise[0], listed(sides[0], values, 0, size)),
+      adding: tailOf(sides[1], size, noise[1], listed(sides[1], values, 1, size)),
     };
   }
 }
@@ -187,9 +187,11 @@ function convolve(sides: readonly [Placed, Placed], size: number): { values: Flo
   for (let i = 0; i < sides[0].terms.length; i++) {
     const circle = new Float64Array(2 * size);
     for (const [part, side] of sides.entries()) wrap(circle, part, size, stepOf(side, i));
-    const pair = forwardPair(circle, size);
     // Both vectors share a transform, so each one's error is in proportion to the norm of the pair.
-    const norm = Math.sqrt(circle.reduce((sum, x) => sum + x * x, 0));
+    let square = 0;
+    for (const x of circle) square += x * x;
+    const norm = Math.sqrt(square);
+    const pair = forwardPair(circle, size);
     const { count } = sides[0].terms[i] as Term;
     first.push({ values: pair.first, count, norm });
     second.push({ values: pair.second, count, norm });
@@ -201,6 +203,14 @@ function convolve(sides: readonly [Placed, Placed], size: number): { values: Flo
   const norm = transformError(size) * (a.norm + b.norm);
   const noise = [a, b].map((p) => ({ each: p.noise.each + each, norm: p.noise.norm + norm })) as [Noise, Noise];
   return { values, noise };
+}
+
+/** Tail sums from the masses that the inverse transform gave for one side. */
+function listed({ theta, window, terms }: Placed, values: Float64Array, part: number, size: number) {
+  const { interval } = (terms[0] as Term).losses;
+  const start = ((window.low % size) + size) % size;
+  const mass = (j: number): number => values[2 * ((start + j) & (size - 1)) + part] as number;
+  return sumsOf({ low: window.low, size, mass, theta, interval });
 }
 
 /** The spectrum of one tilted step distribution. */
@@ -239,8 +249,7 @@ function narrowTails(sides: readonly [Placed, Placed]): TailPair | undefined {
   if (tails === undefined) return undefined;
   const [removing, adding] = tails.map((tail, i) => {
     const noise = { each: tail.noise, norm: Number.POSITIVE_INFINITY };
-    const base = tailOf(sides[i as 0 | 1], new Float64Array(0), 0, demands[i as 0 | 1].period, noise);
-    return { ...base, sumsAbove: tail.sumsAbove };
+    return tailOf(sides[i as 0 | 1], demands[i as 0 | 1].period, noise, tail.sumsAbove);
   }) as [TiltedTail, TiltedTail];
   return { removing, adding };
 }
@@ -254,40 +263,50 @@ function narrowTails(sides: readonly [Placed, Placed]): TailPair | undefined {
 function powers(factors: readonly Factor[], size: number) {
   const values = new Float64Array(size + 2);
   const e = 2 * transformError(size);
+  // (1 + 2e)^n covers the second order of the errors and |f_i| up to 1 + e.
+  const growth = Math.exp(2 * e * factors.reduce((sum, f) => sum + f.count, 0));
+  // One factor below this makes a product below 1e-40, which cannot matter anywhere: dropped and counted as error.
+  const least = factors.map((f) => 10 ** (-80 / f.count));
   let error = 0;
   let magnitude = 0;
   let energy = 0;
+  let dropped = 0;
   for (let k = 0; k <= size / 2; k++) {
-    let log = 0;
     let slope = 0;
-    for (const factor of factors) {
-      const modulus = Math.sqrt((factor.values[2 * k] as number) ** 2 + (factor.values[2 * k + 1] as number) ** 2) + e;
-      log += factor.count * Math.log(modulus);
-      slope += factor.count * (e / modulus + 3 * 2 ** -53);
+    let keep = true;
+    for (let i = 0; i < factors.length; i++) {
+      const { values: f, count } = factors[i] as Factor;
+      const square = (f[2 * k] as number) ** 2 + (f[2 * k + 1] as number) ** 2;
+      keep = keep && square > (least[i] as number);
+      slope += count * (e / (Math.sqrt(square) + e) + 3 * 2 ** -53);
     }
-    const bound = Math.exp(log);
     const weight = k === 0 || k === size / 2 ? 1 : 2;
-    magnitude += weight * bound;
-    energy += weight * bound * bound;
-    // Below 1e-40 the value cannot matter anywhere; it is dropped and counted as error.
-    if (bound > 1e-40) multiplyPowers(values, k, factors);
-    error += weight * bound * (bound > 1e-40 ? Math.min(slope, 2) : 1);
+    if (keep) {
+      multiplyPowers(values, k, factors);
+      // The exact power of |f_i| + e is at most e^slope times the computed one.
+      const bound =
+        Math.sqrt((values[2 * k] as number) ** 2 + (values[2 * k + 1] as number) ** 2) *
+        (slope < 1e-3 ? 1 + 2 * slope : Math.exp(slope));
+      magnitude += weight * bound;
+      energy += weight * bound * bound;
+      error += weight * bound * Math.min(slope, 2);
+    } else dropped += weight;
   }
-  const norm = Math.sqrt(energy / size);
+  const norm = Math.sqrt(energy / size) + 1e-40;
   const rounding = factors.reduce((sum, f) => sum + f.count * (transformError(size) * f.norm + 3 * 2 ** -53 * norm), 0);
-  // (1 + 2e)^n covers the second order of the errors and |f_i| up to 1 + e.
-  const growth = Math.exp(2 * e * factors.reduce((sum, f) => sum + f.count, 0));
-  return { values, mean: magnitude / size, norm, noise: { each: error / size, norm: rounding * growth + 1e-40 } };
+  return {
+    values,
+    mean: magnitude / size + 1e-40,
+    norm,
+    noise: { each: (error + dropped * 1e-39) / size, norm: rounding * growth + 1e-39 },
+  };
 }
 
-function multiplyPowers(
-  out: Float64Array,
-  k: number,
-  factors: readonly { values: Float64Array; count: number }[],
-): void {
+function multiplyPowers(out: Float64Array, k: number, factors: readonly Factor[]): void {
   let re = 1;
   let im = 0;
-  for (const { values, count } of factors) {
+  for (let i = 0; i < factors.length; i++) {
+    const { values, count } = factors[i] as Factor;
     let baseRe = values[2 * k] as number;
     let baseIm = values[2 * k + 1] as number;
     for (let n = count; n > 0; n = Math.floor(n / 2)) {
@@ -305,7 +324,7 @@ function multiplyPowers(
   out[2 * k + 1] = im;
 }
 
-function tailOf(side: Placed, values: Float64Array, part: number, size: number, noise: Noise): TiltedTail {
+function tailOf(side: Placed, size: number, noise: Noise, sumsAbove: (index: number) => Sums): TiltedTail {
   const { theta, window, terms } = side;
   const interval = (terms[0] as Term).losses.interval;
   let logTotal = 0;
@@ -324,16 +343,14 @@ function tailOf(side: Placed, values: Float64Array, part: number, size: number, 
   const end = (window.low + size) * interval;
   const most = terms.reduce((sum, t) => sum + t.count * (t.losses.low + t.losses.masses.length - 1) * interval, 0);
   const above = end > most ? 0 : Math.exp(Math.min(0, logSteeper - window.steeper * end));
-  const start = ((window.low % size) + size) % size;
   return {
     interval,
     theta,
-    centre: side.centre,
     logMoment: logTotal,
     momentError: momentError + 1e-14,
     low: window.low,
     size,
-    mass: (j) => values[2 * ((start + j) % size) + part] as number,
+    sumsAbove,
     noise: noise.each,
     noiseNorm: noise.norm,
     beyond: infinity + above,

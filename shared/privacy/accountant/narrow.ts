@@ -1,5 +1,6 @@
 import { forwardPair, transformError } from './fourier.ts';
 import type { LossDistribution } from './step.ts';
+import type { Sums } from './tail.ts';
 
 /** A tilted, normalised step distribution on grid indices. */
 export interface TiltedStep {
@@ -16,12 +17,6 @@ export interface NarrowDemand {
   readonly steps: readonly TiltedStep[];
   /** Period of the circle that the total is laid on, in atoms. */
   readonly period: number;
-}
-
-/** Σ over the atoms above a grid index of r·e^{−θ·rise}, and of r·e^{−(θ + 1)·rise}. */
-export interface Sums {
-  readonly weights: number;
-  readonly discounted: number;
 }
 
 /** The tail sums of a composition in closed form, with a bound on the error of any tilted mass. */

@@ -1,5 +1,3 @@
-import type { Sums } from './narrow.ts';
-
 /**
  * The upper part of a composed privacy loss distribution, seen through an exponential tilt: p(s) = e^{K − θs}·r(s).
  * r is what a transform gives with small error relative to r's bulk, and the bulk of r lies where δ is asked for, so δ
@@ -8,8 +6,6 @@ import type { Sums } from './narrow.ts';
 export interface TiltedTail {
   readonly interval: number;
   readonly theta: number;
-  /** Mean of r: about where δ is asked for. */
-  readonly centre: number;
   /** K: ln of the moment at θ of the whole composition. */
   readonly logMoment: number;
   /** Bound on the relative error of e^K. */
@@ -18,10 +14,8 @@ export interface TiltedTail {
   readonly low: number;
   /** Number of atoms in the window. */
   readonly size: number;
-  /** Tilted mass of the atom at grid index `low + j`. */
-  readonly mass: (j: number) => number;
-  /** Tail sums above a grid index in closed form, where the composition has them; `mass` is then not asked. */
-  readonly sumsAbove?: (index: number) => Sums;
+  /** Tail sums above a grid index. */
+  readonly sumsAbove: (index: number) => Sums;
   /** Bound on the error of any tilted mass, and on the Euclidean norm of all their errors. */
   readonly noise: number;
   readonly noiseNorm: number;
@@ -29,58 +23,14 @@ export interface TiltedTail {
   readonly beyond: number;
 }
 
+/** Σ over the atoms above a grid index of r·e^{−θ·rise}, and of r·e^{−(θ + 1)·rise}; rise = loss above the index. */
+export interface Sums {
+  readonly weights: number;
+  readonly discounted: number;
+}
+
 /** +1: every error bound counts against the mechanism (an upper bound on δ and ε); −1: for it. */
 export type Side = 1 | -1;
-
-/** Suffix sums of the tail integral from the top of the window down to one grid index. */
-class Suffix {
-  readonly #tail: TiltedTail;
-  readonly #reference: number;
-  readonly #noise: number;
-  #weights = 0;
-  #discounted = 0;
-
-  constructor(tail: TiltedTail) {
-    this.#tail = tail;
-    this.#reference = tail.centre;
-    this.#noise = weightedNoise(tail);
-  }
-
-  /** Takes in the atom `low + j`; call with falling j. */
-  add(j: number): void {
-    const { tail, rise } = this.#at(j);
-    const weight = tail.mass(j) * Math.exp(-tail.theta * rise);
-    this.#weights += weight;
-    this.#discounted += weight * Math.exp(-rise);
-  }
-
-  /** δ at `epsilon`, which lies at or just below the last atom taken in. */
-  delta(epsilon: number, side: Side): number {
-    const { scale, noise } = this.#scale(epsilon, side);
-    const sum = this.#weights - Math.exp(epsilon - this.#reference) * this.#discounted;
-    return scale * (Math.max(sum, 0) + noise) + (side > 0 ? this.#tail.beyond : 0);
-  }
-
-  /** The ε at which δ equals `delta` if it lies in the bucket below the last atom, by the bucket's own formula. */
-  epsilon(delta: number, low: number, high: number, side: Side): number {
-    const { scale, noise } = this.#scale(low, side);
-    const rest = (delta - (side > 0 ? this.#tail.beyond : 0)) / scale - noise;
-    const ratio = (this.#weights - rest) / this.#discounted;
-    const inside = ratio > 0 ? this.#reference + Math.log(ratio) : low;
-    return Math.min(Math.max(inside, low), high);
-  }
-
-  #at(j: number): { tail: TiltedTail; rise: number } {
-    return { tail: this.#tail, rise: (this.#tail.low + j) * this.#tail.interval - this.#reference };
-  }
-
-  /** e^{K − θ·reference} with its error, and the noise in units of that scale. */
-  #scale(epsilon: number, side: Side): { scale: number; noise: number } {
-    const { theta, logMoment, momentError } = this.#tail;
-    const scale = Math.exp(logMoment - theta * this.#reference) * (1 + side * momentError);
-    return { scale, noise: side * this.#noise * Math.exp(-theta * (epsilon - this.#reference)) };
-  }
-}
 
 /**
  * Error of the weighted sum Σ w r, w(s) = e^{−θ(s − ε)}(1 − e^{−(s − ε)}) for s > ε: by the largest error times
@@ -94,46 +44,20 @@ function weightedNoise({ theta, interval, size, noise, noiseNorm }: TiltedTail):
 
 /** δ(ε) from one tail: an upper (side +1) or lower (side −1) bound for the discretised composition. */
 export function tailDelta(tail: TiltedTail, epsilon: number, side: Side): number {
-  if (tail.sumsAbove !== undefined) return Math.min(Math.max(closedDelta(tail, tail.sumsAbove, epsilon, side), 0), 1);
-  const suffix = new Suffix(tail);
-  const first = Math.max(0, Math.floor(epsilon / tail.interval) - tail.low);
-  for (let j = tail.size - 1; j >= first; j--) {
-    if ((tail.low + j) * tail.interval > epsilon) suffix.add(j);
-  }
-  return Math.min(Math.max(suffix.delta(epsilon, side), 0), 1);
-}
-
-/** Least ε ≥ 0 with δ(ε) ≤ `delta` from one tail; undefined when it lies below the window. */
-export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number | undefined {
-  if (tail.sumsAbove !== undefined) return closedEpsilon(tail, tail.sumsAbove, delta, side);
-  const suffix = new Suffix(tail);
-  for (let j = tail.size - 1; j >= 0; j--) {
-    const here = (tail.low + j) * tail.interval;
-    const above = here + tail.interval;
-    if (here < 0) return suffix.delta(0, side) <= delta ? 0 : suffix.epsilon(delta, 0, Math.max(above, 0), side);
-    if (suffix.delta(here, side) > delta) return suffix.epsilon(delta, here, above, side);
-    suffix.add(j);
-  }
-  return undefined;
-}
-
-/** δ(ε) in the bucket of ε, by the sums above its lower end. */
-function closedDelta(tail: TiltedTail, sumsAbove: (index: number) => Sums, epsilon: number, side: Side): number {
   const index = Math.floor(epsilon / tail.interval);
-  const { weights, discounted } = sumsAbove(index);
+  const { weights, discounted } = tail.sumsAbove(index);
   const sum = weights - Math.exp(epsilon - index * tail.interval) * discounted;
   const scale = Math.exp(tail.logMoment - tail.theta * index * tail.interval) * (1 + side * tail.momentError);
-  return scale * (Math.max(sum, 0) + side * weightedNoise(tail)) + (side > 0 ? tail.beyond : 0);
+  const delta = scale * (Math.max(sum, 0) + side * weightedNoise(tail)) + (side > 0 ? tail.beyond : 0);
+  return Math.min(Math.max(delta, 0), 1);
 }
 
-/** Least ε ≥ 0 with δ(ε) ≤ `delta`: the bucket by bisection, the place in it by the bucket's own formula. */
-function closedEpsilon(
-  tail: TiltedTail,
-  sumsAbove: (index: number) => Sums,
-  delta: number,
-  side: Side,
-): number | undefined {
-  const exceeds = (index: number): boolean => closedDelta(tail, sumsAbove, index * tail.interval, side) > delta;
+/**
+ * Least ε ≥ 0 with δ(ε) ≤ `delta` from one tail, the bucket by bisection, the place in it by the bucket's own formula;
+ * undefined when it lies below the window.
+ */
+export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number | undefined {
+  const exceeds = (index: number): boolean => tailDelta(tail, index * tail.interval, side) > delta;
   let below = Math.max(tail.low, 0);
   if (!exceeds(below)) return tail.low <= 0 ? 0 : undefined;
   let above = tail.low + tail.size;
@@ -142,10 +66,58 @@ function closedEpsilon(
     if (exceeds(middle)) below = middle;
     else above = middle;
   }
-  const { weights, discounted } = sumsAbove(below);
+  const { weights, discounted } = tail.sumsAbove(below);
   const scale = Math.exp(tail.logMoment - tail.theta * below * tail.interval) * (1 + side * tail.momentError);
   const rest = (delta - (side > 0 ? tail.beyond : 0)) / scale - side * weightedNoise(tail);
   const ratio = (weights - rest) / discounted;
   const inside = ratio > 0 ? Math.log(ratio) : 0;
   return below * tail.interval + Math.min(Math.max(inside, 0), tail.interval);
+}
+
+/** Tail sums of a list of tilted masses, `mass(j)` at grid index `low + j`. */
+export interface MassList {
+  readonly low: number;
+  readonly size: number;
+  readonly mass: (j: number) => number;
+  readonly theta: number;
+  readonly interval: number;
+}
+
+/** Atoms between two remembered sums. */
+const BLOCK = 256;
+
+/**
+ * Σ_{m ≥ 1} r_{J+m}·a^m from the masses themselves, a = e^{−θh} and e^{−(θ + 1)h}: Horner's rule down from the top, with
+ * every 256th value kept, so that one sum costs at most 256 steps.
+ */
+export function sumsOf({ low, size, mass, theta, interval }: MassList): (index: number) => Sums {
+  const plain = Math.exp(-theta * interval);
+  const steep = Math.exp(-(theta + 1) * interval);
+  const kept = new Float64Array(2 * (Math.ceil(size / BLOCK) + 1));
+  const down = (from: number, to: number, start: Sums): Sums => {
+    let { weights, discounted } = start;
+    for (let j = from; j >= to; j--) {
+      const r = mass(j);
+      weights = r + plain * weights;
+      discounted = r + steep * discounted;
+    }
+    return { weights, discounted };
+  };
+  const at = (block: number): Sums => ({
+    weights: kept[2 * block] as number,
+    discounted: kept[2 * block + 1] as number,
+  });
+  for (let block = kept.length / 2 - 2; block >= 0; block--) {
+    const { weights, discounted } = down(Math.min(size, (block + 1) * BLOCK) - 1, block * BLOCK, at(block + 1));
+    kept[2 * block] = weights;
+    kept[2 * block + 1] = discounted;
+  }
+  return (index) => {
+    const first = index + 1 - low;
+    const gap = Math.max(0, -first);
+    const j = Math.min(Math.max(first, 0), size);
+    const block = Math.ceil(j / BLOCK);
+    const { weights, discounted } = down(Math.min(size, block * BLOCK) - 1, j, at(block));
+    return { weights: weights * plain ** (1 + gap), discounted: discounted * steep ** (1 + gap) };
+  };
 }
