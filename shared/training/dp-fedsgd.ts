@@ -7,6 +7,7 @@ import type { TrainingErrorCode } from './errors.ts';
 import type { FeatureCache } from './features.ts';
 import { recordParts, unitParts } from './gradient-parts.ts';
 import type { Units } from './units.ts';
+import { squaredLength } from './vectors.ts';
 
 export interface GradientRequest {
   readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
@@ -26,6 +27,8 @@ export interface GradientRequest {
   /** Drop values at the config's rates; each micro-batch draws masks of its own from this. Not on cached features. */
   readonly dropoutSeed?: number;
   readonly signal?: AbortSignal;
+  /** Overwritten, to spare a large allocation in every step; the sum is in it, or in an array of its own. */
+  readonly into?: Float32Array;
 }
 
 export interface GradientSum {
@@ -50,20 +53,24 @@ export interface GradientSum {
  * @throws TRAINING_NOT_CLIPPED, TRAINING_STOPPED
  */
 export async function clippedGradientSum(request: GradientRequest): Promise<GradientSum> {
-  const total = new Float64Array(request.bert.trainableLayout.length);
+  const into = request.into ?? new Float32Array(request.bert.trainableLayout.length);
   const dropped: number[] = [];
   let [examples, units, loss, clipped] = [0, 0, 0, 0];
-  for await (const part of request.units === undefined ? recordParts(request) : unitParts(request, request.units)) {
+  let sum: Float32Array | Float64Array | undefined;
+  const all = { ...request, into };
+  for await (const part of request.units === undefined ? recordParts(all) : unitParts(all, request.units)) {
     examples += part.examples;
     units += part.units;
     loss += part.loss;
     clipped += part.clipped;
     dropped.push(...part.dropped);
-    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part.sum[i] as number);
+    sum = sum === undefined ? part.sum : added(sum, part.sum);
   }
-  requireClipped(total, request.l2Clip * units);
+  sum ??= into.fill(0);
+  requireClipped(sum, request.l2Clip * units);
+  if (sum instanceof Float64Array) into.set(sum);
   return {
-    sum: Float32Array.from(total),
+    sum: sum instanceof Float64Array ? into : sum,
     examples,
     units,
     meanLoss: loss / examples,
@@ -72,11 +79,17 @@ export async function clippedGradientSum(request: GradientRequest): Promise<Grad
   };
 }
 
+/** In float64: a sum of many float32 parts would round by more than the mechanism's allowance. */
+function added(sum: Float32Array | Float64Array, part: Float32Array | Float64Array): Float64Array {
+  const total = sum instanceof Float64Array ? sum : new Float64Array(sum);
+  for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
+  return total;
+}
+
 /** n clipped gradients add up to at most n·C. The allowance is for float32 rounding inside the engine. */
-function requireClipped(sum: Float64Array, bound: number): void {
-  let square = 0;
-  for (const x of sum) square += x * x;
-  const norm = Math.sqrt(square);
+function requireClipped(sum: Float32Array | Float64Array, bound: number): void {
+  if (bound === Number.POSITIVE_INFINITY) return;
+  const norm = Math.sqrt(squaredLength(sum));
   if (norm <= bound * (1 + FLOAT_SLACK)) return;
   throw new TacitError<TrainingErrorCode>(
     'TRAINING_NOT_CLIPPED',

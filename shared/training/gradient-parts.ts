@@ -1,13 +1,18 @@
 import type { Gradients, LabelledBatch } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import { labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
-import type { GradientRequest } from './dp-fedsgd.ts';
+import type { GradientRequest as Request } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import { membersByUnit, type Units } from './units.ts';
+import { squaredLength } from './vectors.ts';
+
+/** A request with a place for the gradients. */
+type GradientRequest = Request & { readonly into: Float32Array };
 
 /** What one micro-batch adds to a clipped sum. */
 export interface GradientPart {
-  readonly sum: ArrayLike<number>;
+  /** The first part's lies in the request's `into`; a later one's until the part after it. */
+  readonly sum: Float32Array | Float64Array;
   readonly examples: number;
   readonly units: number;
   /** Sum of the examples' losses. */
@@ -100,7 +105,7 @@ async function largeUnit(request: GradientRequest, unit: readonly number[], step
     for (const row of rows.keys()) loss += gradients.losses[row] as number;
     for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients.clippedSum[i] as number);
   }
-  const norm = Math.sqrt(sum.reduce((total, x) => total + x * x, 0));
+  const norm = Math.sqrt(squaredLength(sum));
   const clipped = norm > l2Clip;
   if (clipped) for (let i = 0; i < sum.length; i++) sum[i] = ((sum[i] as number) * l2Clip) / norm;
   return { sum, examples: unit.length, units: 1, loss, clipped: clipped ? 1 : 0, dropped: [] };
@@ -131,9 +136,14 @@ type Step = (batch: LabelledBatch, l2Clip: number) => Promise<Gradients>;
 /** Backward passes of one request; with dropout each draws masks of its own from the request's seed. */
 function stepsOf(request: GradientRequest): Step {
   let seed = request.dropoutSeed;
+  let later: Float32Array | undefined;
+  let first = true;
   return (batch, l2Clip) => {
     stopIfAsked(request);
-    return request.bert.gradients(batch, { l2Clip, ...(seed === undefined ? {} : { dropoutSeed: seed++ }) });
+    if (!first) later ??= new Float32Array(request.into.length);
+    const into = first ? request.into : (later as Float32Array);
+    first = false;
+    return request.bert.gradients(batch, { l2Clip, into, ...(seed === undefined ? {} : { dropoutSeed: seed++ }) });
   };
 }
 

@@ -5,13 +5,14 @@ import { type Rng, shuffle } from '../core/rng.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
-import { clippedGradientSum } from './dp-fedsgd.ts';
+import { clippedGradientSum, type GradientSum } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import type { FeatureCache } from './features.ts';
 import type { Metrics } from './metrics.ts';
 import { createOptimizer, type OptimizerSpec } from './optimizers.ts';
 import { learningRateAt, type Schedule } from './schedules.ts';
+import { squaredLength, trainingSpace } from './vectors.ts';
 
 export interface LocalTraining {
   readonly bert: Bert;
@@ -57,10 +58,11 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
       `batch size ${batchSize} is not a positive whole number`,
     );
   }
-  const optimizer = createOptimizer(options.optimizer);
+  const { space, weights, gradient } = trainingSpace(bert.trainableLayout.length, options.optimizer);
+  const optimizer = createOptimizer(options.optimizer, undefined, space);
   const decayed = decayMask(bert.trainableLayout);
   const start = bert.trainable();
-  const weights = start.slice();
+  weights.set(start);
   const perEpoch = Math.ceil(examples.length / batchSize);
   for (let step = 0; step < options.epochs * perEpoch; ) {
     const order = shuffle(
@@ -75,15 +77,19 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
         indices,
         shape,
         l2Clip: Number.POSITIVE_INFINITY,
+        into: gradient,
         ...(features === undefined ? {} : { features }),
         ...(signal === undefined ? {} : { signal }),
       });
       const learningRate = learningRateAt(options.schedule, step++);
       if (part.examples > 0) {
-        const gradient = part.sum.map((g) => g / part.examples);
-        if (options.gradientNorm !== undefined) limitNorm(gradient, options.gradientNorm);
-        if (options.proximalMu !== undefined) addProximal(gradient, weights, start, options.proximalMu);
-        optimizer.step(weights, gradient, learningRate, decayed);
+        let scale = meanScale(part, options.gradientNorm);
+        if (options.proximalMu !== undefined) {
+          for (let i = 0; i < part.sum.length; i++) part.sum[i] = scale * (part.sum[i] as number);
+          addProximal(part.sum, weights, start, options.proximalMu);
+          scale = 1;
+        }
+        optimizer.step(weights, part.sum, learningRate, decayed, scale);
         bert.setTrainable(weights);
       }
       const epoch = Math.ceil(step / perEpoch);
@@ -100,6 +106,12 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
   }
 }
 
+/** What makes the sum the mean, of at most `bound` in L2 norm. */
+function meanScale({ sum, examples }: GradientSum, bound: number | undefined): number {
+  const norm = bound === undefined ? 0 : Math.sqrt(squaredLength(sum)) / examples;
+  return (bound !== undefined && norm > bound ? bound / norm : 1) / examples;
+}
+
 /** Weight decay spares biases and layer norms, as in BERT's own training (Devlin et al. 2019). */
 export function decayMask(layout: Layout): Uint8Array {
   const mask = new Uint8Array(layout.length).fill(1);
@@ -110,9 +122,7 @@ export function decayMask(layout: Layout): Uint8Array {
 
 /** Scales `vector` in place to at most `bound` in L2 norm; returns the norm it had. */
 export function limitNorm(vector: Float32Array | Float64Array, bound: number): number {
-  let square = 0;
-  for (const x of vector) square += x * x;
-  const norm = Math.sqrt(square);
+  const norm = Math.sqrt(squaredLength(vector));
   if (norm > bound) for (let i = 0; i < vector.length; i++) vector[i] = ((vector[i] as number) * bound) / norm;
   return norm;
 }

@@ -1,7 +1,10 @@
 import { TacitError } from '../core/errors.ts';
+import type { Workspace } from '../kernels/module.ts';
+import { openOptimizerKernels } from '../kernels/optimizer.ts';
+import type { OptimizerKernels } from '../kernels/optimizer-js.ts';
 import type { TrainingErrorCode } from './errors.ts';
 
-/** Parameters, gradients and moments share one type; float64 is for tests. */
+/** Parameters, gradients and moments share one type. float32 goes through the kernels; float64 is for tests. */
 export type Vector = Float32Array | Float64Array;
 
 export type OptimizerSpec =
@@ -32,21 +35,36 @@ export interface OptimizerState {
 }
 
 export interface Optimizer {
-  /** One step in place. @param decayed - 1 where decay or L2 applies; absent: everywhere. @throws TRAINING_SHAPE */
-  step(parameters: Vector, gradient: Vector, learningRate: number, decayed?: Uint8Array): void;
+  /**
+   * One step in place.
+   * @param decayed - 1 where decay or L2 applies, else 0; absent: everywhere. Must not change from step to step
+   * @param scale - what the gradient is to be multiplied with, e.g. 1 / examples; default 1
+   * @throws TRAINING_SHAPE
+   */
+  step(parameters: Vector, gradient: Vector, learningRate: number, decayed?: Uint8Array, scale?: number): void;
   /** Copies, for a checkpoint. */
   state(): OptimizerState;
 }
 
-/** SGD, Adam (Kingma & Ba 2015) and AdamW as torch.optim defines them. @throws TRAINING_OPTION */
-export function createOptimizer(spec: OptimizerSpec, state?: OptimizerState): Optimizer {
+/**
+ * SGD, Adam (Kingma & Ba 2015) and AdamW as torch.optim defines them.
+ * @param space where the moments are kept; when parameters and gradient are there too nothing is copied (trainingSpace)
+ * @throws TRAINING_OPTION
+ */
+export function createOptimizer(spec: OptimizerSpec, state?: OptimizerState, space?: Workspace): Optimizer {
   let step = state?.step ?? 0;
-  const vectors: Record<string, Vector> = Object.fromEntries(
-    Object.entries(state?.vectors ?? {}).map(([k, v]) => [k, v.slice()]),
-  );
-  const update = spec.kind === 'sgd' ? sgd(spec) : adam(spec);
+  const vectors: Record<string, Vector> = {};
+  const update = spec.kind === 'sgd' ? sgd(spec, space) : adam(spec, space);
+  const allocate = (like: Vector): Vector =>
+    like instanceof Float64Array
+      ? new Float64Array(like.length)
+      : (space?.floats(like.length) ?? new Float32Array(like.length));
+  for (const [name, vector] of Object.entries(state?.vectors ?? {})) {
+    vectors[name] = allocate(vector);
+    vectors[name].set(vector);
+  }
   return {
-    step(parameters, gradient, learningRate, decayed) {
+    step(parameters, gradient, learningRate, decayed, scale = 1) {
       if (parameters.length !== gradient.length) {
         throw new TacitError<TrainingErrorCode>(
           'TRAINING_SHAPE',
@@ -55,66 +73,135 @@ export function createOptimizer(spec: OptimizerSpec, state?: OptimizerState): Op
       }
       step++;
       const buffer = (name: string): Vector => {
-        vectors[name] ??=
-          parameters instanceof Float64Array
-            ? new Float64Array(parameters.length)
-            : new Float32Array(parameters.length);
+        vectors[name] ??= allocate(parameters);
         return vectors[name];
       };
-      update(parameters, gradient, learningRate, step, buffer, decayed);
+      update({ p: parameters, g: gradient, lr: learningRate, step, buffer, decayed, scale });
     },
     state: () => ({ step, vectors: Object.fromEntries(Object.entries(vectors).map(([k, v]) => [k, v.slice()])) }),
   };
 }
 
-type Update = (
-  p: Vector,
-  g: Vector,
-  lr: number,
-  step: number,
-  buffer: (name: string) => Vector,
-  decayed?: Uint8Array,
-) => void;
+interface Step {
+  readonly p: Vector;
+  readonly g: Vector;
+  readonly lr: number;
+  /** 1-based. */
+  readonly step: number;
+  readonly buffer: (name: string) => Vector;
+  readonly decayed: Uint8Array | undefined;
+  readonly scale: number;
+}
 
-function sgd({ momentum = 0, nesterov = false, l2 = 0 }: OptimizerSpec & { kind: 'sgd' }): Update {
+function sgd(spec: OptimizerSpec & { kind: 'sgd' }, space?: Workspace): (step: Step) => void {
+  const { momentum = 0, nesterov = false, l2 = 0 } = spec;
   requireRange('momentum', momentum, 0, 1);
-  return (p, g, lr, step, buffer, decayed) => {
-    const m = momentum === 0 ? undefined : buffer('momentum');
+  const kernels = momentum === 0 ? undefined : openOptimizerKernels(space);
+  return (now) => {
+    const { p, g, lr, step, scale } = now;
+    const m = momentum === 0 ? undefined : now.buffer('momentum');
+    const numbers = {
+      scale,
+      rate: lr,
+      kept: step === 1 ? 0 : momentum,
+      ahead: nesterov ? momentum : 1,
+      direct: nesterov ? 1 : 0,
+    };
+    if (kernels !== undefined && allSingle([p, g, m])) {
+      for (const { start, end, decays } of runs(now.decayed, p.length, l2 !== 0)) {
+        const [a, b, c] = cut([p, g, m as Float32Array], start, end) as [Float32Array, Float32Array, Float32Array];
+        kernels.momentum(a, b, c, { ...numbers, l2: decays ? l2 : 0 });
+      }
+      return;
+    }
     for (let i = 0; i < p.length; i++) {
       const x = p[i] as number;
-      let d = (g[i] as number) + (decayed?.[i] === 0 ? 0 : l2 * x);
+      let d = scale * (g[i] as number) + (now.decayed?.[i] === 0 ? 0 : l2 * x);
       if (m !== undefined) {
-        const b = step === 1 ? d : momentum * (m[i] as number) + d;
+        const b = numbers.kept * (m[i] as number) + d;
         m[i] = b;
-        d = nesterov ? d + momentum * b : b;
+        d = numbers.direct * d + numbers.ahead * b;
       }
       p[i] = x - lr * d;
     }
   };
 }
 
-function adam(spec: OptimizerSpec & { kind: 'adam' | 'adamw' }): Update {
+function adam(spec: OptimizerSpec & { kind: 'adam' | 'adamw' }, space?: Workspace): (step: Step) => void {
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8 } = spec;
-  const l2 = spec.kind === 'adam' ? (spec.l2 ?? 0) : 0;
+  const penalty = spec.kind === 'adam' ? (spec.l2 ?? 0) : 0;
   const weightDecay = spec.kind === 'adamw' ? (spec.weightDecay ?? 0) : 0;
   requireRange('beta1', beta1, 0, 1);
   requireRange('beta2', beta2, 0, 1);
-  return (p, g, lr, step, buffer, decayed) => {
-    const m = buffer('exp_avg');
-    const v = buffer('exp_avg_sq');
+  const kernels = openOptimizerKernels(space);
+  return (now) => {
+    const { p, g, lr, step, scale } = now;
+    const m = now.buffer('exp_avg');
+    const v = now.buffer('exp_avg_sq');
     const size = lr / (1 - beta1 ** step);
-    const root = Math.sqrt(1 - beta2 ** step);
-    for (let i = 0; i < p.length; i++) {
-      const decays = decayed?.[i] !== 0;
-      const x = (p[i] as number) * (decays ? 1 - lr * weightDecay : 1);
-      const d = (g[i] as number) + (decays ? l2 * x : 0);
-      const m1 = (m[i] as number) + (1 - beta1) * (d - (m[i] as number));
-      const v1 = beta2 * (v[i] as number) + (1 - beta2) * d * d;
-      m[i] = m1;
-      v[i] = v1;
-      p[i] = x - (size * m1) / (Math.sqrt(v1) / root + eps);
+    const root = 1 / Math.sqrt(1 - beta2 ** step);
+    const numbers = { scale, fresh1: 1 - beta1, beta2, fresh2: 1 - beta2, size, root, eps };
+    for (const { start, end, decays } of runs(now.decayed, p.length, penalty !== 0 || weightDecay !== 0)) {
+      const parts = cut([p, g, m, v], start, end) as [Vector, Vector, Vector, Vector];
+      const all = { ...numbers, l2: decays ? penalty : 0, decay: decays ? lr * weightDecay : 0 };
+      adamRun(kernels, parts, all);
     }
   };
+}
+
+function adamRun(
+  kernels: OptimizerKernels,
+  parts: readonly [Vector, Vector, Vector, Vector],
+  numbers: Parameters<OptimizerKernels['adam']>[4],
+): void {
+  if (allSingle(parts)) {
+    kernels.adam(...(parts as readonly [Float32Array, Float32Array, Float32Array, Float32Array]), numbers);
+    return;
+  }
+  const [p, g, m, v] = parts;
+  const { scale, l2, decay, fresh1, beta2, fresh2, size, root, eps } = numbers;
+  for (let i = 0; i < p.length; i++) {
+    const x = p[i] as number;
+    const d = scale * (g[i] as number) + l2 * x;
+    const first = (m[i] as number) + fresh1 * (d - (m[i] as number));
+    const second = beta2 * (v[i] as number) + fresh2 * d * d;
+    m[i] = first;
+    v[i] = second;
+    p[i] = x - (decay * x + (size * first) / (Math.sqrt(second) * root + eps));
+  }
+}
+
+function allSingle(vectors: readonly (Vector | undefined)[]): boolean {
+  return vectors.every((vector) => vector instanceof Float32Array);
+}
+
+function cut(vectors: readonly Vector[], start: number, end: number): readonly Vector[] {
+  return vectors.map((vector) => (start === 0 && end === vector.length ? vector : vector.subarray(start, end)));
+}
+
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly decays: boolean;
+}
+
+const knownRuns = new WeakMap<Uint8Array, readonly Run[]>();
+
+/** Stretches of the vector in which decay applies throughout or nowhere. */
+function runs(decayed: Uint8Array | undefined, length: number, matters: boolean): readonly Run[] {
+  if (decayed === undefined || !matters) return [{ start: 0, end: length, decays: true }];
+  const known = knownRuns.get(decayed);
+  if (known !== undefined) return known;
+  const out: Run[] = [];
+  for (let start = 0; start < length; ) {
+    const decays = decayed[start] !== 0;
+    const next = decayed.indexOf(decays ? 0 : 1, start);
+    const end = next === -1 ? length : next;
+    out.push({ start, end, decays });
+    start = end;
+  }
+  knownRuns.set(decayed, out);
+  return out;
 }
 
 function requireRange(name: string, value: number, from: number, below: number): void {
