@@ -80,7 +80,7 @@ export async function startCoordinator(
       'request',
       createHttpApp({ service, pagesDir, operatorToken, log, publicOrigin: url, clock: Date, closing: closing.signal }),
     );
-    const sockets = attachGateway(http, service, systemRng, log);
+    const sockets = attachGateway(http, service.desk, systemRng, log);
     const close = async (): Promise<void> => {
       closing.abort();
       await sockets.close();

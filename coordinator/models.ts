@@ -7,8 +7,9 @@ import type { ModelView } from '../shared/protocol/views.ts';
 import { EventLog } from '../shared/store/log.ts';
 import type { Store } from '../shared/store/port.ts';
 import { readWeights } from '../shared/tensor/safetensors.ts';
+import { bestEvaluation } from './rounds/evaluation.ts';
 import { GlobalModel } from './rounds/global-model.ts';
-import { bestEvaluation, type RunDriver } from './rounds/run-driver.ts';
+import type { RunDriver } from './rounds/run-driver.ts';
 import type { Prediction } from './service.ts';
 
 /** Events of stream `models`. */

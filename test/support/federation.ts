@@ -18,8 +18,9 @@ import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
 import { localTrainer } from '../../shared/participant/local-trainer.ts';
+import type { ParticipantOptions } from '../../shared/participant/options.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
-import { type ParticipantOptions, runParticipant } from '../../shared/participant/session.ts';
+import { runParticipant } from '../../shared/participant/session.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
@@ -82,7 +83,7 @@ export async function startTestCoordinator({
       closing: closing.signal,
     }),
   );
-  const sockets: SocketServer = attachGateway(http, coordinator, systemRng, log);
+  const sockets: SocketServer = attachGateway(http, coordinator.desk, systemRng, log);
   const close = async (): Promise<void> => {
     closing.abort();
     await coordinator.close();

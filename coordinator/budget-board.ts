@@ -1,0 +1,63 @@
+import { BudgetBook } from '../shared/ledger/budget-book.ts';
+import type { Ledger } from '../shared/ledger/log.ts';
+import type { Terms } from '../shared/protocol/terms.ts';
+import type { BudgetView } from '../shared/protocol/views.ts';
+
+/** The budget book with its views: they are those after the last entry that touched it. */
+export class BudgetBoard {
+  readonly #book: BudgetBook;
+  /** Of every run, oldest first. */
+  readonly #terms: () => readonly Terms[];
+  #views: readonly BudgetView[] = [];
+
+  constructor(ledger: Ledger, terms: () => readonly Terms[]) {
+    this.#book = new BudgetBook(ledger);
+    this.#terms = terms;
+  }
+
+  views(): readonly BudgetView[] {
+    return this.#views;
+  }
+
+  async open(entry: Parameters<BudgetBook['open']>[0]): Promise<void> {
+    await this.#book.open(entry);
+    await this.refresh();
+  }
+
+  /** @throws BUDGET_EXCEEDED; the refusal is an entry then */
+  async reserve(entry: Parameters<BudgetBook['reserve']>[0]): Promise<{ readonly index: number }> {
+    try {
+      return await this.#book.reserve(entry);
+    } finally {
+      await this.refresh();
+    }
+  }
+
+  readonly charge: BudgetBook['append'] = async (entry, opId) => {
+    const receipt = await this.#book.append(entry, opId);
+    await this.refresh();
+    return receipt;
+  };
+
+  async refresh(): Promise<void> {
+    const statuses = await this.#book.status();
+    this.#views = statuses.map(({ budget, epsilon, delta, spent, reserved, left, timeline }) => ({
+      ...budget,
+      epsilon,
+      delta,
+      spent,
+      reserved,
+      left,
+      guarantee: this.#guaranteeFor(budget) ?? null,
+      timeline,
+    }));
+  }
+
+  /** The certificate of the last run on a budget, against the coordinator with the assumed colluders. */
+  #guaranteeFor(budget: { readonly scope: string; readonly period: string }) {
+    const last = this.#terms()
+      .filter(({ plan }) => plan.privacy.scope === budget.scope && plan.privacy.period === budget.period)
+      .at(-1);
+    return last?.guarantees[1];
+  }
+}

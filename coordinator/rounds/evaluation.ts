@@ -1,0 +1,92 @@
+import { TacitError } from '../../shared/core/errors.ts';
+import { trainInWords } from '../../shared/protocol/plan.ts';
+import type { EncodedExample } from '../../shared/text/encode.ts';
+import type { Metrics } from '../../shared/training/metrics.ts';
+import type { TestReport, TestScore } from '../service.ts';
+import type { GlobalModel } from './global-model.ts';
+import type { RunJournal } from './run-journal.ts';
+import { type RunRecord, stageOfRound } from './run-log.ts';
+
+export type Evaluated = RunRecord['evaluations'][number];
+
+/** Scores a candidate on the coordinator's validation texts and remembers it. */
+export async function evaluateCandidate(
+  journal: RunJournal,
+  model: GlobalModel,
+  validation: readonly EncodedExample[],
+  at: {
+    readonly stage: number;
+    readonly overlays: readonly string[];
+    readonly candidate: string;
+    readonly round: number;
+  },
+): Promise<void> {
+  const { stage, candidate, round } = at;
+  const flat = await journal.vector(candidate, stage);
+  const { loss, accuracy, f1, examples } = await model.evaluate(
+    stage,
+    await journal.load(at.overlays),
+    flat,
+    validation,
+  );
+  await journal.append({ type: 'evaluated', candidate, evaluation: { round, stage, loss, accuracy, f1, examples } });
+}
+
+/** True after the last round of a stage, and every so many rounds as the plan says. */
+export function evaluationDue({ terms, roundsCounted }: RunRecord, stage: number): boolean {
+  return stageOfRound(terms, roundsCounted) !== stage || roundsCounted % terms.plan.evaluation.every === 0;
+}
+
+/** The best on validation: accuracy, then loss. The round before training counts, so that "nothing helped" can be the answer. */
+export function bestEvaluation(record: RunRecord, stage?: number): Evaluated | undefined {
+  const of = record.evaluations.filter((e) => stage === undefined || (e.stage === stage && e.round > 0));
+  return of.reduce<Evaluated | undefined>((best, e) => {
+    if (best === undefined || e.accuracy > best.accuracy || (e.accuracy === best.accuracy && e.loss < best.loss))
+      return e;
+    return best;
+  }, undefined);
+}
+
+/** What an evaluated model brought, as an overlay on the starting model. */
+export async function broughtBy(journal: RunJournal, model: GlobalModel, evaluation: Evaluated): Promise<Uint8Array> {
+  const { stage, candidate } = evaluation;
+  return model.brought(stage, await journal.overlays(stage), await journal.vector(candidate, stage));
+}
+
+/** The run on held-out test text that nothing was chosen on. @throws RUN_NOT_FINISHED */
+export async function testReport(
+  journal: RunJournal,
+  model: GlobalModel,
+  test: readonly EncodedExample[],
+): Promise<TestReport> {
+  const { record } = journal;
+  if (record.ended?.model == null) {
+    throw new TacitError('RUN_NOT_FINISHED', 'the run has published no model', {
+      where: record.id,
+      fix: 'Wait for its end.',
+    });
+  }
+  const score = async (evaluation: Evaluated): Promise<TestScore> => {
+    const { accuracy, f1, loss } = await scoreOn(journal, model, evaluation, test);
+    return { accuracy, f1, loss };
+  };
+  const first = record.evaluations[0] as Evaluated;
+  const stages: TestReport['stages'][number][] = [];
+  for (const [stage, { train }] of model.plan.stages.entries()) {
+    const best = bestEvaluation(record, stage);
+    if (best !== undefined)
+      stages.push({ stage, train: trainInWords(train), round: best.round, ...(await score(best)) });
+  }
+  const before = await score(first);
+  return { examples: test.length, before, stages, after: await score(bestEvaluation(record) ?? first) };
+}
+
+/** An evaluated model on other text. */
+async function scoreOn(
+  journal: RunJournal,
+  model: GlobalModel,
+  { stage, candidate }: Evaluated,
+  examples: readonly EncodedExample[],
+): Promise<Metrics> {
+  return model.evaluate(stage, await journal.overlays(stage), await journal.vector(candidate, stage), examples);
+}

@@ -1,0 +1,58 @@
+import { meanUpdate } from '../../shared/aggregation/fedavg.ts';
+import { createIterateAverage } from '../../shared/aggregation/iterate-average.ts';
+import { createServerOptimizer, type ServerOptimizerSpec } from '../../shared/aggregation/server-optimizers.ts';
+import { decode } from '../../shared/privacy/mechanism.ts';
+import { stageMechanism } from '../../shared/protocol/commitment.ts';
+import type { PlanStage } from '../../shared/protocol/plan.ts';
+import { float32Bytes } from '../../shared/tensor/float32.ts';
+import { decodeOptimizerState, encodeOptimizerState } from './optimizer-state.ts';
+import type { RoundOutcome } from './round-session.ts';
+import type { RunJournal } from './run-journal.ts';
+import type { ConsentedClient, ModelPointer } from './run-log.ts';
+
+/** A merged model that nobody may see before its ledger entry is durable: only `release` can publish it. */
+export interface Merged {
+  readonly pointer: ModelPointer;
+  readonly hash: string;
+}
+
+export type Summed = Extract<RoundOutcome, { kind: 'summed' }>;
+
+/** Sum → mean → server step. Writes blobs; decides nothing. */
+export async function merge(journal: RunJournal, stage: number, outcome: Summed): Promise<Merged> {
+  const { ports, model: pointer } = journal;
+  const plan = journal.planStage(stage);
+  const optimizer = createServerOptimizer(
+    optimizerSpec(plan),
+    decodeOptimizerState(await ports.store.getBlob(pointer.optimizer)),
+  );
+  const weights = optimizer.step(await journal.vector(pointer.iterate, stage), meanOf(journal, stage, outcome));
+  const average = createIterateAverage(plan.server.average, await lastIterates(journal, stage));
+  average.push(weights);
+  const iterate = await ports.store.putBlob(float32Bytes(weights));
+  const candidate = await ports.store.putBlob(float32Bytes(average.mean()));
+  return {
+    hash: iterate,
+    pointer: { iterate, candidate, optimizer: await ports.store.putBlob(encodeOptimizerState(optimizer.state())) },
+  };
+}
+
+export function optimizerSpec({ server }: PlanStage): ServerOptimizerSpec {
+  const { optimizer, learningRate, momentum } = server;
+  return { optimizer, learningRate, momentum };
+}
+
+function meanOf(journal: RunJournal, stage: number, { survivors, sum }: Summed): Float64Array {
+  const { terms, consented } = journal.record;
+  const { samplingProbability, l2Clip } = journal.planStage(stage);
+  const records = survivors.reduce((n, id) => n + (consented.get(id) as ConsentedClient).records, 0);
+  return meanUpdate(decode(sum, stageMechanism(terms, stage)), samplingProbability * records, l2Clip);
+}
+
+async function lastIterates(journal: RunJournal, stage: number): Promise<Float32Array[]> {
+  const before = journal.planStage(stage).server.average - 1;
+  const { iterates } = journal.record;
+  const window: Float32Array[] = [];
+  for (const sha256 of iterates.slice(-before).slice(0, before)) window.push(await journal.vector(sha256, stage));
+  return window;
+}

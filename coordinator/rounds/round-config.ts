@@ -1,0 +1,72 @@
+import { base64, fromHex } from '../../shared/core/bytes.ts';
+import { LIMITS } from '../../shared/core/limits.ts';
+import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
+import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
+import { sharingParameters } from '../../shared/secagg/parameters.ts';
+import type { RunJournal } from './run-journal.ts';
+import type { RunRecord } from './run-log.ts';
+
+/** Everything that a session's participants must agree on before the first key goes out. Allows what it names to be downloaded. */
+export async function roundConfig(
+  journal: RunJournal,
+  at: { readonly stage: number; readonly round: number; readonly attempt: number; readonly cohort: readonly string[] },
+): Promise<SecaggConfig> {
+  const { id, terms } = journal.record;
+  const { stage, round, attempt, cohort } = at;
+  const { plan } = terms;
+  const { colluders, minimumCohort, ringBits } = plan.secureAggregation;
+  const threshold = Math.floor((cohort.length + colluders) / 2) + 1;
+  const needed = Math.max(minimumCohort, threshold);
+  const sharing = sharingParameters({ cohortSize: cohort.length, colluders, minimumCohort: needed });
+  const stageTerms = journal.stageTerms(stage);
+  const { phase, training } = plan.deadlines;
+  return {
+    protocol: 'secagg/1',
+    run: id,
+    round,
+    attempt,
+    stage,
+    rosterHash: rosterHash(rosterEntries(journal.record)),
+    cohort: [...cohort],
+    weightsSha256: await offerWeights(journal, stage),
+    layoutSha256: stageTerms.layoutSha256,
+    ledger: await planProof(journal),
+    dimension: stageTerms.dimension,
+    ringBits: ringBits as 32,
+    scale: stageTerms.scale,
+    l2Clip: journal.planStage(stage).l2Clip,
+    localSigma: stageTerms.localSigma,
+    minimumCohort: needed,
+    colluders,
+    threshold: sharing.threshold,
+    degree: sharing.degree,
+    deadlines: {
+      advertiseMs: training + phase,
+      sharesMs: phase,
+      maskedMs: phase,
+      consistentMs: phase,
+      unmaskMs: phase,
+    },
+    chunkBytes: LIMITS.chunkBytes,
+  };
+}
+
+/** Everyone who consented, with the key that their messages are checked by. */
+export function rosterEntries({ consented }: RunRecord): RosterEntry[] {
+  return [...consented.values()].map(({ clientId, publicKey }) => ({ clientId, publicKey: fromHex(publicKey) }));
+}
+
+/** Hash of the manifest of what this round trains. */
+async function offerWeights({ ports, record, model }: RunJournal, stage: number): Promise<string> {
+  const overlays = (record.stages[stage] as RunRecord['stages'][number]).overlays;
+  const trainable = model.iterate;
+  const manifest = await ports.store.putBlob(encodeWeightsManifest({ overlays: [...overlays], trainable }));
+  for (const sha256 of [manifest, trainable, ...overlays]) ports.allowDownload(sha256);
+  return manifest;
+}
+
+async function planProof({ ports, record }: RunJournal): Promise<SecaggConfig['ledger']> {
+  const checkpoint = await ports.ledger.checkpoint();
+  const index = record.planLedgerIndex;
+  return { index, checkpoint, inclusion: ports.ledger.inclusionProof(index, ports.ledger.signedSize).map(base64) };
+}

@@ -1,0 +1,116 @@
+import { isoTime } from '../core/clock.ts';
+import { TacitError } from '../core/errors.ts';
+import { signStatement } from '../ledger/statement.ts';
+import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import type { Consent, Welcome } from '../protocol/messages.ts';
+import type { RunView } from '../protocol/views.ts';
+import type { ParticipantEvent } from './events.ts';
+import { sentItems } from './items.ts';
+import type { SeenEntry } from './ledger-witness.ts';
+import type { ParticipantMemory } from './memory.ts';
+import type { ParticipantOptions, SiteAnswer } from './options.ts';
+import type { OwnLedger } from './own-ledger.ts';
+import { enforcePolicy, type Policy, policyHash } from './policy.ts';
+
+interface AgreementOptions {
+  readonly site: Pick<ParticipantOptions, 'answer' | 'clock' | 'engineName' | 'signer'>;
+  readonly memory: ParticipantMemory;
+  readonly own: OwnLedger;
+  request(name: string, payload: unknown): Promise<unknown>;
+  /** Verifies a proof of the coordinator's ledger. */
+  check(proof: unknown): Promise<SeenEntry>;
+  emit(event: ParticipantEvent): void;
+}
+
+/** This site's yes or no to one plan, under its own policy and on its own account, and the settling of that account. */
+export class Agreement {
+  readonly #o: AgreementOptions;
+  #answer: SiteAnswer | undefined;
+
+  constructor(options: AgreementOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Asks the site once in the life of a process. What a plan may spend is set aside before anyone hears of a consent.
+   * @param ready - prepares training; the coordinator hears of the consent only after it
+   * @returns true when this site agreed, now or before
+   * @throws PLAN_CLAIM_FALSE when the plan changed after this site consented to it
+   */
+  async reach(welcome: Welcome, ready: (answer: SiteAnswer) => Promise<void>): Promise<boolean> {
+    const { memory, request, emit } = this.#o;
+    const { run, terms } = welcome;
+    const before = memory.consent(run.id);
+    if (before !== undefined && before.planHash !== terms.planHash) {
+      throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
+        where: run.id,
+      });
+    }
+    const answer = await this.#ask(welcome, before !== undefined);
+    if (answer instanceof TacitError) return this.#refuse(run.id, terms.planHash, answer);
+    const consent = before?.consent ?? this.#sign(welcome, answer);
+    if (before === undefined)
+      await memory.record({ type: 'consented', run: run.id, planHash: terms.planHash, consent });
+    await ready(answer);
+    const receipt = await request('consent', consent);
+    await this.#countersign(welcome);
+    if (before === undefined) emit({ kind: 'consented', receipt });
+    return true;
+  }
+
+  /** The run is over: what was set aside is spent or given back. */
+  async close(run: RunView, { terms }: Welcome): Promise<void> {
+    const released = run.stages.reduce((n, s) => n + s.roundsDone, 0);
+    if (this.#o.memory.consent(run.id) !== undefined) await this.#o.own.close(run.id, terms, released);
+  }
+
+  async #ask({ run, terms, about }: Welcome, consentedBefore: boolean): Promise<SiteAnswer | TacitError> {
+    if (this.#answer !== undefined) return this.#answer;
+    const { own, site, emit } = this.#o;
+    const { scope, unit, period } = terms.plan.privacy;
+    const spentEpsilon = consentedBefore ? 0 : await own.agreedEpsilon({ scope, unit, period });
+    const invitation = { kind: 'invitation', about, run, items: sentItems(terms) } as const;
+    if (!consentedBefore) emit(invitation);
+    const answer = await site.answer(invitation, { terms, consentedBefore, spentEpsilon });
+    if (answer === null) return new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'the participant declined');
+    if (!consentedBefore) {
+      try {
+        enforcePolicy(answer.policy, terms.plan, spentEpsilon);
+        await own.setAside(run.id, terms, answer.policy as Policy);
+      } catch (error) {
+        if (error instanceof TacitError) return error;
+        throw error;
+      }
+    }
+    this.#answer = answer;
+    return answer;
+  }
+
+  #sign({ run, terms }: Welcome, { policy, records }: SiteAnswer): Consent {
+    const { clock, engineName, signer } = this.#o.site;
+    const document = {
+      run: run.id,
+      planHash: terms.planHash,
+      policyHash: policyHash(policy as Policy),
+      records: records.length,
+      engine: engineName,
+      at: isoTime(clock),
+    };
+    return { ...document, signature: signStatement('consent', document, signer) };
+  }
+
+  async #refuse(run: string, planHash: string, error: TacitError): Promise<false> {
+    const { clock, signer } = this.#o.site;
+    const { code } = error;
+    const document = { run, planHash, code, reason: error.message.slice(0, 500), at: isoTime(clock) };
+    await this.#o.request('refuse', { ...document, signature: signStatement('refusal', document, signer) });
+    this.#o.emit({ kind: 'refused', code, reason: error.message });
+    return false;
+  }
+
+  /** Two ledgers: the coordinator's reservation for this run must be what was set aside here, and this site says that it saw it. */
+  async #countersign({ run, terms, reservation, about }: Welcome): Promise<void> {
+    const seen = await this.#o.check(reservation);
+    await this.#o.request('countersign', await this.#o.own.countersign(run.id, terms, seen, about.origin));
+  }
+}

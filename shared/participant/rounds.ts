@@ -1,0 +1,84 @@
+import { errorCode, TacitError } from '../core/errors.ts';
+import { parseMessage, roundEndedSchema, type SecaggFrame, secaggSchema } from '../protocol/messages.ts';
+import type { ParticipantEvent } from './events.ts';
+import { type RoundContext, RoundParticipant } from './round.ts';
+
+interface RoundsOptions {
+  /** What a round works with, as it is now: roster and terms may have changed since the last one. */
+  context(): RoundContext;
+  /** M0 binds a checkpoint: the plan must be in that tree, and the tree must extend what this site saw. */
+  checkPlanIn(config: RoundParticipant['config']): Promise<void>;
+  emit(event: ParticipantEvent): void;
+  /** Nothing that follows can be trusted. */
+  fail(error: unknown): void;
+}
+
+/** This site's rounds, one at a time, on a queue of their own: a reconnection in the middle of training must not wait for it. */
+export class Rounds {
+  readonly #o: RoundsOptions;
+  #round: RoundParticipant | undefined;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(options: RoundsOptions) {
+    this.#o = options;
+  }
+
+  take(payload: unknown): void {
+    const work = this.#work.then(() => this.#secagg(payload));
+    this.#work = work.catch((error) => this.#o.fail(error));
+  }
+
+  /** A round's end interrupts training for it, before the message itself has its turn. */
+  interruptedBy(payload: unknown): void {
+    const ended = roundEndedSchema.safeParse(payload);
+    if (ended.success && this.#round?.is(ended.data.round, ended.data.attempt)) this.#round.cancel();
+  }
+
+  ended(round: number, attempt: number): void {
+    if (this.#round?.is(round, attempt)) this.#round = undefined;
+  }
+
+  cancel(): void {
+    this.#round?.cancel();
+  }
+
+  /** Resolves when nothing of a round is going on any more. */
+  async idle(): Promise<void> {
+    await this.#work;
+  }
+
+  async #secagg(payload: unknown): Promise<void> {
+    const frame = parseMessage(secaggSchema, payload, 'secagg');
+    try {
+      if (frame.name === 'config') await this.#enter(frame.signed);
+      else if (this.#round?.is(frame.round, frame.attempt)) await this.#round.receive(frame.name, frame.signed);
+    } catch (error) {
+      this.#leave(frame, error);
+    }
+  }
+
+  async #enter(signed: unknown): Promise<void> {
+    const round = new RoundParticipant(this.#o.context(), signed);
+    const { round: number, attempt } = round.config;
+    if (this.#round?.is(number, attempt)) return this.#round.invitedAgain();
+    await this.#o.checkPlanIn(round.config);
+    this.#round?.cancel();
+    this.#round = round;
+    await round.start();
+  }
+
+  /** Unless only the connection failed, this session is lost for this client; the next one is a new chance. */
+  #leave(frame: SecaggFrame, error: unknown): void {
+    const code = errorCode(error);
+    const connection = code === 'CONNECTION_LOST' || code === 'NOT_AUTHORISED';
+    // In a running session the coordinator asks again after the next hello, and the reducer answers the same again.
+    if (connection && this.#round?.advertised === true) return;
+    const cancelled = this.#round?.cancelled === true;
+    this.#round?.cancel();
+    this.#round = undefined;
+    if (connection || cancelled) return;
+    if (code === 'PLAN_CLAIM_FALSE') throw error;
+    const reason = error instanceof TacitError ? `${error.code}: ${error.message}` : String(error);
+    this.#o.emit({ kind: 'roundEnded', round: frame.round, outcome: 'aborted', reason });
+  }
+}
