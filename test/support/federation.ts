@@ -226,8 +226,8 @@ export function startParticipant({
   return { events, ended: follow(), store, signer, stop: () => stopping.abort() };
 }
 
-/** Resolves when `condition` holds, rejects after a minute. */
-export async function until(condition: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
+/** Resolves when `condition` holds, rejects after four minutes: machines are busy. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 240_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms for ${what}`);
