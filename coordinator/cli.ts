@@ -3,10 +3,12 @@ import { packageVersion } from '../shared/node/package-root.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
+import { distilCommand } from './commands/distil.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger.ts';
 import { modelCommand } from './commands/model.ts';
 import { planCommand } from './commands/plan.ts';
+import { pretrainCommand } from './commands/pretrain.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
@@ -26,6 +28,8 @@ export function main(argv: readonly string[]): Promise<number> {
     budgetCommand(),
     ledgerCommand(),
     modelCommand(),
+    pretrainCommand(),
+    distilCommand(),
     doctorCommand(),
     configCommand(),
   ];

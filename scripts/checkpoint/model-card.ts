@@ -1,19 +1,22 @@
-import type { PretrainingStep } from '../../shared/training/pretraining/pretrain.ts';
 import type { Corpus } from './corpus.ts';
 import { SOURCES } from './sources.ts';
+import { TEACHER } from './teacher.ts';
 
 export interface CardFacts {
   readonly corpus: Corpus;
   readonly recipe: {
+    readonly seed: string;
     readonly steps: number;
+    readonly readings: number;
     readonly hiddenSize: number;
     readonly layers: number;
-    readonly batch: number;
-    readonly tokens: number;
+    readonly pieces: number;
     readonly learningRate: number;
   };
-  readonly seed: string;
-  readonly history: readonly PretrainingStep[];
+  readonly teacherSha256: string;
+  /** Loss of each step. */
+  readonly history: readonly number[];
+  /** Pieces of the corpus. */
   readonly pieces: number;
   readonly cpuMinutes: number;
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -23,14 +26,16 @@ export interface CardFacts {
 export function modelCard(facts: CardFacts): string {
   const { recipe, history } = facts;
   const sizeMb = ((facts.files.get('model.safetensors')?.length ?? 0) / 1e6).toFixed(1);
+  const corpusMb = (facts.corpus.sources.reduce((sum, s) => sum + s.bytes, 0) / 1e6).toFixed(1);
   return `---
 license: apache-2.0
 language: en
 ---
 # tacit-mini
 
-A BERT of ${recipe.layers} layers × ${recipe.hiddenSize}, lower-cased WordPiece vocabulary, ${sizeMb} MB in fp16, trained from nothing by Tacit's own code on openly
-licensed text: the start of the quickstart, made to run in seconds on a laptop. No outside weights went into it.
+A BERT of ${recipe.layers} layers × ${recipe.hiddenSize}, lower-cased WordPiece vocabulary of its own, ${sizeMb} MB in fp16, made by Tacit's own code on openly licensed
+text: the start of the quickstart, small enough for a laptop. It learnt the sentence space of a bigger model; that model's
+outputs were used, and none of its weights are in here.
 
 - \`model.safetensors\`: \`bert.*\` under Hugging Face names (\`BertModel\` opens it), and \`head.dense\`: the fixed public part of the
   mean head (means of the token vectors of the layers in \`config.json\` \`tacit.layers\`, concatenated, centred and whitened by
@@ -39,25 +44,31 @@ licensed text: the start of the quickstart, made to run in seconds on a laptop. 
 
 ## How it was made
 
-\`node dist/scripts/checkpoint/make.js --steps ${recipe.steps} --width ${recipe.hiddenSize} --seed ${facts.seed}\`, ${facts.cpuMinutes.toFixed(1)} CPU minutes on one thread of a server core, data preparation included.
-The same seed and corpus give the same files on the same machine type and onnxruntime.
+\`node dist/scripts/checkpoint/make.js\` (seed \`${recipe.seed}\`), ${facts.cpuMinutes.toFixed(0)} CPU minutes of a server core that others used too, data preparation
+included. \`--losses 50\` takes the first 50 steps again and compares their losses with scripts/checkpoint/losses.json. The same
+seed, corpus, machine type and onnxruntime give the same files. With other text and another teacher: \`tacit distil\`.
 
 1. Vocabulary: WordPiece of the corpus.
-2. Word embeddings start from the corpus' own statistics: leading eigenvectors of the positive pointwise mutual information of
-   neighbouring pieces; everything else from N(0, 0.02²).
-3. ${history.length} steps of masked LM (15 %, 80/10/10, whole words) and next sentence; ${recipe.batch} × ${recipe.tokens} pieces a step (${((history.length * recipe.batch * recipe.tokens) / 1e6).toFixed(1)} M of the corpus'
-   ${(facts.pieces / 1e6).toFixed(1)} M in all), AdamW ${recipe.learningRate}, weight decay 0.01, gradient norm at most 1, warm-up over 6 % of the steps, then a line to 0.
-4. Whitening: 8,192 random segments of 8–126 pieces, shrinkage 0.03.
+2. Teacher: ${TEACHER.model} (6 × 384), from the Python package ${TEACHER.package} ${TEACHER.version};
+   ${TEACHER.licence}; SHA-256 of its weights \`${facts.teacherSha256}\`. It reads ${recipe.readings.toLocaleString('en')} stretches
+   of the corpus, 8–128 pieces long. Targets: the means of its token vectors after the embedding layer and the two last blocks,
+   each whitened (shrinkage 0.3) and at unit length.
+3. Start: what the teacher says to each vocabulary piece alone, by principal components; linear maps to the targets by ridge
+   regression; everything else from N(0, 0.02²).
+4. ${history.length.toLocaleString('en')} steps of about ${recipe.pieces.toLocaleString('en')} pieces (1 − cosine of the mapped mean of the last layer to the target, half the same of the
+   embedding layer, and the difference of the similarities within the batch), AdamW ${recipe.learningRate}, weight decay 0.01, gradient norm at
+   most 1, warm-up over 6 % of the steps, then a line to 0; the weights are the average of the second half.
+5. Whitening of the head: 8,192 random stretches of 8–126 pieces, shrinkage 0.03.
 
 ## Loss
 
-| step | masked LM (nats a piece) | next sentence |
-|---|---|---|
+| step | loss |
+|---|---|
 ${lossTable(history)}
 
 ## Data
 
-Corpus of ${(facts.corpus.sources.reduce((sum, s) => sum + s.bytes, 0) / 1e6).toFixed(1)} MB, SHA-256 \`${facts.corpus.sha256}\`. Links are written \`url\`, addresses \`email\`; short and
+Corpus of ${corpusMb} MB, SHA-256 \`${facts.corpus.sha256}\`. Links are written \`url\`, addresses \`email\`; short and
 repeated paragraphs, code and tables are left out. No share-alike text, and no mail.
 
 | package | version | licence of the text | credit | MB |
@@ -68,30 +79,26 @@ WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved. The tex
 
 ## Known limits
 
-- Minutes of training on ${(facts.pieces / 1e6).toFixed(0)} M pieces of dictionary glosses, speeches, manuals and one novel: it knows subjects and style, not facts, and is far
-  behind checkpoints of days on billions of words. Use one of those where you can have it.
-- English only; the wording of its sources (American state papers of 1790–2020, software manuals) is over-represented, with the
-  views of their time.
-- Trained on at most ${recipe.tokens} pieces: positions beyond have never moved from their random start.
-- The weights saw no mail, but two choices of the recipe (to train beyond the word start, and the shrinkage of the whitening) were
-  made on the *validation* mails of the quickstart's data set, never on its test mails.
-- Layers as shallow as these gain little from private training; the head on frozen features is what it is for.
+- A student of minutes: it knows subjects and style, not facts, and is behind its teacher, which was trained for days on a
+  billion pairs of sentences. Use such a checkpoint where you can have it.
+- What the teacher's own training data say, and their biases, reach this model through its outputs; see the teacher's card.
+- English only; the wording of the corpus (American state papers of 1790–2020, dictionary glosses, software manuals) is
+  over-represented, with the views of their time.
+- Trained on at most 128 pieces: positions beyond have never moved from their random start.
+- The weights saw no mail, but the recipe (width, distillation instead of masked words) was chosen on the *validation* mails of
+  the quickstart's data set, never on its test mails.
 `;
 }
 
 /** Means over ten stretches of the run. */
-function lossTable(history: readonly PretrainingStep[]): string {
+function lossTable(history: readonly number[]): string {
   const stretch = Math.max(1, Math.ceil(history.length / 10));
   const rows: string[] = [];
   for (let from = 0; from < history.length; from += stretch) {
     const part = history.slice(from, from + stretch);
-    const mean = (of: (s: PretrainingStep) => number): string =>
-      (part.reduce((sum, s) => sum + of(s), 0) / part.length).toFixed(3);
-    rows.push(
-      `| ${from + 1}–${from + part.length} | ${mean((s) => s.maskedLoss)} | ${mean((s) => s.nextSentenceLoss)} |`,
-    );
+    rows.push(`| ${from + 1}–${from + part.length} | ${(part.reduce((a, b) => a + b, 0) / part.length).toFixed(3)} |`);
   }
-  return rows.length === 0 ? '| 0 | – | – |' : rows.join('\n');
+  return rows.join('\n');
 }
 
 function sourceTable(corpus: Corpus): string {

@@ -3,6 +3,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Parameter } from '../engine/engine.ts';
 import { flatten, type Layout, layoutOf } from '../tensor/layout.ts';
 import type { NamedTensor, TensorSpec, Weights } from '../tensor/named.ts';
+import { MAP_FIRST, MAP_LAST } from './distillation-programs.ts';
 import type { EmbeddingTables } from './embeddings.ts';
 import { initialLora, type LoraModule, loraModules, mergeLora, peftName } from './lora.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
@@ -12,6 +13,7 @@ import {
   classifierSpecs,
   encoderSpecs,
   initialTensors,
+  linearSpecs,
   meanLayersOf,
   poolerSpecs,
   pretrainingSpecs,
@@ -174,6 +176,23 @@ export function pretrainingStore(
   return new ParameterStore(
     weights,
     ordered,
+    specs.map((spec) => ({ ...spec, outName: spec.name })),
+    [],
+    config,
+  );
+}
+
+/** Embeddings and blocks train, with the two maps to the teacher's space (distillation-programs.ts). */
+export function distillationStore(
+  options: Pick<CreateBert, 'config' | 'weights' | 'rng'> & { readonly targetWidth: number },
+): ParameterStore {
+  const { config, weights, targetWidth } = options;
+  const maps = [MAP_FIRST, MAP_LAST].flatMap((module) => linearSpecs(module, targetWidth, config.hiddenSize));
+  const specs = [...encoderSpecs(config), ...maps];
+  const tensors = givenOrDrawn(specs, options);
+  return new ParameterStore(
+    weights,
+    new Map(specs.map((spec): [string, NamedTensor] => [spec.name, tensors.get(spec.name) as NamedTensor])),
     specs.map((spec) => ({ ...spec, outName: spec.name })),
     [],
     config,

@@ -60,7 +60,7 @@ export function meanHead(trace: Trace, encoded: Encoder, meanMask: Value): Featu
 }
 
 /** z / max(‖z‖, 1e-12) by rows; dz = (du − u(u·du)) / ‖z‖. */
-function unitLength({ ops }: Trace, z: Value) {
+export function unitLength({ ops }: Trace, z: Value) {
   const length = ops.max(ops.sqrt(ops.reduceSum(ops.mul(z, z), [1], true)), ops.scalar(1e-12));
   const unit = ops.div(z, length);
   return {
@@ -80,7 +80,7 @@ export function classifier(trace: Trace, features: Value) {
 }
 
 /** [B, H] times weights [·, T, 1] → rows [B·T, H]. */
-function spread({ ops, config, batch, tokens }: Trace, vectors: Value, weights: Value): Value {
+export function spread({ ops, config, batch, tokens }: Trace, vectors: Value, weights: Value): Value {
   const wide = ops.mul(ops.reshape(vectors, [batch, 1, config.hiddenSize]), weights);
   return ops.reshape(wide, [batch * tokens, config.hiddenSize]);
 }

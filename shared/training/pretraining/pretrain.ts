@@ -1,15 +1,13 @@
 import type { BertConfig } from '../../bert/config.ts';
 import { encoderSpecs, initialTensors, poolerSpecs } from '../../bert/parameters.ts';
-import { createPretraining, type Pretraining } from '../../bert/pretraining.ts';
+import { createPretraining } from '../../bert/pretraining.ts';
 import { TacitError } from '../../core/errors.ts';
 import type { Rng } from '../../core/rng.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { Layout } from '../../tensor/layout.ts';
 import type { NamedTensor, Weights } from '../../tensor/named.ts';
-import { createOptimizer } from '../optimizers.ts';
-import { learningRateAt } from '../schedules.ts';
 import { pretrainingBatches } from './batches.ts';
 import type { EncodedCorpus, PretrainingErrorCode } from './corpus.ts';
+import { Trainer, type TrainerState } from './trainer.ts';
 import { wordStart } from './word-start.ts';
 
 export interface PretrainingStep {
@@ -43,21 +41,21 @@ export interface PretrainOptions extends PretrainingRecipe {
   readonly config: BertConfig;
   readonly corpus: EncodedCorpus;
   readonly rng: Rng;
+  /** To go on from, of a run with the same options. */
+  readonly state?: TrainerState;
   readonly onStep?: (step: PretrainingStep) => void;
-  /** Ends after the current step; what was learnt is returned. */
+  /** Ends after the current step. */
   readonly signal?: AbortSignal;
 }
 
 export interface PretrainResult {
   /** Of a bare `BertModel` with pooler; the pre-training heads are left behind. */
   readonly weights: Weights;
-  readonly history: readonly PretrainingStep[];
+  /** What the next run goes on from; absent when the last step was taken. */
+  readonly state?: TrainerState;
 }
 
-const WARM_UP_SHARE = 0.06;
 const MASKED_SHARE = 0.15;
-/** Longest gradient of a step, as BERT's own training had it. */
-const GRADIENT_CLIP = 1;
 
 /**
  * Trains a BERT from nothing on public text by masked LM and next sentence (Devlin et al. 2019, §3.1) with AdamW.
@@ -71,24 +69,35 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     });
   }
   const most = Math.ceil(tokens * MASKED_SHARE);
-  const weights = startWeights(options);
+  const start = startWeights(options);
   const shape = { batch, tokens, masked: most };
-  const model = await createPretraining({ engine, config, weights, shape, nextSentence: true, rng });
+  const model = await createPretraining({ engine, config, weights: start, shape, nextSentence: true, rng });
   const masking = { share: MASKED_SHARE, most, wholeWords: options.wholeWords ?? true };
   const batches = pretrainingBatches(corpus, { batch, tokens, ...masking }, rng);
-  const train = stepper(model, options);
-  const history: PretrainingStep[] = [];
-  for (let step = 0; step < steps && signal?.aborted !== true; step++) {
+  const trainer = new Trainer({
+    layout: model.trainableLayout,
+    parameters: model.trainable(),
+    steps,
+    learningRate: options.learningRate ?? 1e-3,
+    weightDecay: options.weightDecay ?? 0.01,
+    ...(options.state === undefined ? {} : { state: options.state }),
+  });
+  model.setTrainable(trainer.parameters);
+  // What earlier steps drew is drawn again: the same batches follow as in a run that was never stopped.
+  for (let step = 0; step < trainer.step; step++) batches.next();
+  const gradient = new Float32Array(trainer.parameters.length);
+  while (trainer.step < steps && signal?.aborted !== true) {
     const next = batches.next();
     if (next.done === true) throw noPairs();
-    const { maskedLoss, nextSentenceLoss } = await train(next.value, step);
-    const done = { step: step + 1, steps, maskedLoss, nextSentenceLoss };
-    history.push(done);
-    onStep?.(done);
+    const { maskedLoss, nextSentenceLoss } = await model.gradients(next.value, { into: gradient });
+    trainer.take(gradient);
+    model.setTrainable(trainer.parameters);
+    onStep?.({ step: trainer.step, steps, maskedLoss, nextSentenceLoss });
   }
   const trained = model.weightsNow();
   await model.dispose();
-  return { weights: new Map([...trained].filter(([name]) => name.startsWith('bert.'))), history };
+  const weights = new Map([...trained].filter(([name]) => name.startsWith('bert.')));
+  return { weights, ...(trainer.step === steps ? {} : { state: trainer.state() }) };
 }
 
 function startWeights({ config, corpus, rng, wordStart: wanted = true }: PretrainOptions): Map<string, NamedTensor> {
@@ -100,38 +109,6 @@ function startWeights({ config, corpus, rng, wordStart: wanted = true }: Pretrai
     if (value !== 0) words[at] = value;
   }
   return weights;
-}
-
-function stepper(model: Pretraining, { steps, learningRate = 1e-3, weightDecay = 0.01 }: PretrainOptions) {
-  const optimizer = createOptimizer({ kind: 'adamw', weightDecay });
-  const warmupSteps = Math.ceil(steps * WARM_UP_SHARE);
-  const schedule = { kind: 'linear', learningRate, warmupSteps, totalSteps: steps } as const;
-  const decayed = decays(model.trainableLayout);
-  const parameters = model.trainable();
-  const gradient = new Float32Array(parameters.length);
-  return async (batch: Parameters<Pretraining['gradients']>[0], step: number) => {
-    const losses = await model.gradients(batch, { into: gradient });
-    clip(gradient);
-    // Step 0 of a warm-up has rate 0: it would be a step lost.
-    optimizer.step(parameters, gradient, learningRateAt(schedule, Math.max(step, Math.min(1, warmupSteps))), decayed);
-    model.setTrainable(parameters);
-    return losses;
-  };
-}
-
-function decays(layout: Layout): Uint8Array {
-  const out = new Uint8Array(layout.length);
-  for (const { name, offset, length } of layout.entries) {
-    if (name.endsWith('.weight') && !name.includes('LayerNorm')) out.fill(1, offset, offset + length);
-  }
-  return out;
-}
-
-function clip(gradient: Float32Array): void {
-  let squares = 0;
-  for (let i = 0; i < gradient.length; i++) squares += (gradient[i] as number) ** 2;
-  const factor = GRADIENT_CLIP / Math.sqrt(squares);
-  if (factor < 1) for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] as number) * factor;
 }
 
 function noPairs(): TacitError<PretrainingErrorCode> {

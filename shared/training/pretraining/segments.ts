@@ -14,9 +14,15 @@ const SHORTEST = 8;
 
 /**
  * One batch of texts as a classifier meets them, [CLS] text [SEP]: neighbouring sentences of a random document from a
- * random sentence on, to a length drawn uniformly from 8 to T − 2 pieces.
+ * random sentence on, to a length drawn uniformly from `shortest` to T − 2 pieces (less where the document ends before).
  */
-export function segmentBatch(corpus: EncodedCorpus, batch: number, tokens: number, rng: Rng): SegmentBatch {
+export function segmentBatch(
+  corpus: EncodedCorpus,
+  batch: number,
+  tokens: number,
+  rng: Rng,
+  shortest = SHORTEST,
+): SegmentBatch {
   const { cls, sep, pad } = corpus.special;
   const out = {
     inputIds: new Int32Array(batch * tokens).fill(pad),
@@ -25,7 +31,7 @@ export function segmentBatch(corpus: EncodedCorpus, batch: number, tokens: numbe
     tokens,
   };
   for (let row = 0; row < batch; row++) {
-    const segment = randomSegment(corpus, tokens - 2, rng);
+    const segment = randomSegment(corpus, shortest, tokens - 2, rng);
     const at = row * tokens;
     out.inputIds[at] = cls;
     out.inputIds.set(segment, at + 1);
@@ -35,8 +41,13 @@ export function segmentBatch(corpus: EncodedCorpus, batch: number, tokens: numbe
   return out;
 }
 
-function randomSegment({ pieces, sentences, documents }: EncodedCorpus, most: number, rng: Rng): Int32Array {
-  const target = Math.min(most, SHORTEST + uniformInt(rng, Math.max(1, most - SHORTEST + 1)));
+function randomSegment(
+  { pieces, sentences, documents }: EncodedCorpus,
+  shortest: number,
+  most: number,
+  rng: Rng,
+): Int32Array {
+  const target = Math.min(most, shortest + uniformInt(rng, Math.max(1, most - shortest + 1)));
   const from = uniformInt(rng, sentences.length - 1);
   const start = sentences[from] as number;
   const documentEnd = sentences[documents.find((d) => d > from) as number] as number;

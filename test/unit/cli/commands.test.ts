@@ -8,6 +8,8 @@ const COMMANDS = [
   ['client'],
   ['plan'],
   ['doctor'],
+  ['pretrain'],
+  ['distil'],
   ...['create', 'list', 'show', 'invite', 'stop'].map((c) => ['run', c]),
   ...['epsilon', 'delta', 'noise', 'rounds'].map((c) => ['privacy', c]),
   ...['approve', 'open', 'list'].map((c) => ['budget', c]),

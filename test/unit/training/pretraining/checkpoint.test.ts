@@ -5,13 +5,16 @@ import { createBert } from '../../../../shared/bert/model.ts';
 import { seededRng } from '../../../../shared/core/rng.ts';
 import { createOnnxEngine } from '../../../../shared/engine/onnx/engine.ts';
 import { createTokenizer } from '../../../../shared/text/tokenizer.ts';
-import { type CheckpointOptions, makeCheckpoint } from '../../../../shared/training/pretraining/checkpoint.ts';
 import { encodeCorpus } from '../../../../shared/training/pretraining/corpus.ts';
+import { makePretrained, type PretrainedOptions } from '../../../../shared/training/pretraining/make-pretrained.ts';
+import type { PretrainingStep } from '../../../../shared/training/pretraining/pretrain.ts';
 import { segmentBatch } from '../../../../shared/training/pretraining/segments.ts';
+import type { TrainerState } from '../../../../shared/training/pretraining/trainer.ts';
+import { readTrainerState, writeTrainerState } from '../../../../shared/training/pretraining/trainer-state.ts';
 import { licence } from './fixture.ts';
 
 const engine = createOnnxEngine(ort);
-const tiny: CheckpointOptions = {
+const tiny: PretrainedOptions = {
   engine,
   texts: [licence],
   seed: 'test',
@@ -25,18 +28,32 @@ const tiny: CheckpointOptions = {
   steps: 60,
 };
 
+/** A run with the losses of its steps; the finished files, or the state it stopped with. */
+async function run(options: PretrainedOptions) {
+  const history: PretrainingStep[] = [];
+  const done = await makePretrained({
+    ...options,
+    onStep: (step) => {
+      history.push(step);
+      options.onStep?.(step);
+    },
+  });
+  const files = 'files' in done ? done.files : new Map<string, Uint8Array>();
+  return { history, files, state: 'state' in done ? done.state : undefined };
+}
+
 test('the same seed gives the same losses and the same bytes, another seed others', async () => {
   const few = { ...tiny, steps: 5 };
-  const [a, b] = [await makeCheckpoint(few), await makeCheckpoint(few)];
+  const [a, b] = [await run(few), await run(few)];
   expect(b.history).toEqual(a.history);
   expect(a.history.length).toBe(5);
   expect([...b.files]).toEqual([...a.files]);
-  const c = await makeCheckpoint({ ...few, seed: 'other' });
+  const c = await run({ ...few, seed: 'other' });
   expect(c.history[0]).not.toEqual(a.history[0]);
 });
 
 test('learns, and writes a directory that is read back with a whitening mean head', async () => {
-  const { files, history } = await makeCheckpoint(tiny);
+  const { files, history } = await run(tiny);
   const mean = (from: number, to: number): number =>
     history.slice(from, to).reduce((sum, s) => sum + s.maskedLoss, 0) / (to - from);
   expect(mean(0, 5)).toBeLessThan(Math.log(400) + 0.3);
@@ -70,15 +87,21 @@ test('learns, and writes a directory that is read back with a whitening mean hea
   expect(Math.hypot(...centre)).toBeLessThan(0.35);
 });
 
-test('stops early when told to, and still makes a checkpoint', async () => {
+test('a run that was stopped goes on to the same losses and the same bytes as one that was not', async () => {
+  const whole = await run({ ...tiny, steps: 8 });
   const controller = new AbortController();
-  const { files, history } = await makeCheckpoint({
+  const stopped = await run({
     ...tiny,
+    steps: 8,
     signal: controller.signal,
     onStep: ({ step }) => step === 3 && controller.abort(),
   });
-  expect(history.length).toBe(3);
-  expect(readModelDirectory(files).head).toBe('mean');
+  expect(stopped.history).toEqual(whole.history.slice(0, 3));
+  expect(stopped.files.size).toBe(0);
+  const saved = readTrainerState(writeTrainerState(stopped.state as TrainerState), 'state');
+  const rest = await run({ ...tiny, steps: 8, state: saved });
+  expect(rest.history).toEqual(whole.history.slice(3));
+  expect([...rest.files]).toEqual([...whole.files]);
 });
 
 test('refuses what cannot be trained', async () => {
@@ -92,6 +115,6 @@ test('refuses what cannot be trained', async () => {
     [{ texts: [''] }, 'VOCABULARY_EMPTY'],
     [{ heads: 3 }, 'BERT_CONFIG_INVALID'],
   ] as const) {
-    await expect(makeCheckpoint({ ...tiny, ...options })).rejects.toMatchObject({ code });
+    await expect(makePretrained({ ...tiny, ...options })).rejects.toMatchObject({ code });
   }
 });
