@@ -52,3 +52,14 @@ export function littleEndianWords(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return Uint32Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i, true));
 }
+
+/** Little-endian bytes of 32-bit words, a view where the machine allows it. */
+export function littleEndianBytes(words: Uint32Array): Uint8Array {
+  if (littleEndian) return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  const bytes = new Uint8Array(words.byteLength);
+  const view = new DataView(bytes.buffer);
+  words.forEach((word, i) => {
+    view.setUint32(4 * i, word, true);
+  });
+  return bytes;
+}

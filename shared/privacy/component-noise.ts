@@ -1,5 +1,6 @@
 import { keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
-import { addSamples, discreteGaussian, tablesOf } from './discrete-gaussian.ts';
+import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
+import { addSamplesOf, discreteGaussian, tablesOf } from './discrete-gaussian.ts';
 
 /**
  * Discrete Gaussian noise that can be made again, chunk by chunk, by whoever has its key: a client adds it, and the server
@@ -18,23 +19,25 @@ export interface NoiseComponent {
 }
 
 /** Numbers in one chunk of noise; the last may be shorter. Fixed by the protocol. */
-export const NOISE_CHUNK_WORDS = 2 ** 18;
+export const NOISE_CHUNK_WORDS = CHUNK_WORDS;
 const CHUNK_BYTES = 4 * NOISE_CHUNK_WORDS;
 const CHUNK_BLOCKS = CHUNK_BYTES / 16;
 
-/** Adds (sign 1) or takes away (sign −1) one chunk of a component, modulo 2^32. */
-export type ComponentSource = (chunk: Uint32Array, chunkIndex: number, sign: 1 | -1) => Promise<void>;
+/** Adds (sign 1) or takes away (sign −1) one chunk of a component to the first `count` words of the space's target, mod 2^32. */
+export type ComponentSource = (space: ChunkSpace, count: number, chunkIndex: number, sign: 1 | -1) => Promise<void>;
 
-/** Prepares a component: its tables and its key schedule. The key may be erased once the source is no longer used. */
+/** Prepares a component: its tables and its key schedule. The key may be erased when this resolves. */
 export async function componentSource({ key, sigma }: NoiseComponent): Promise<ComponentSource> {
   const stream = await keystream(key);
+  const own = key.slice();
   const tables = tablesOf(discreteGaussian(sigma));
-  return async (chunk, chunkIndex, sign) => {
+  return async (space, count, chunkIndex, sign) => {
+    const pieces = tables.map((_, t) => stream(t * CHUNK_BLOCKS, 4 * count, chunkIndex));
     for (const [t, { table, multiple }] of tables.entries()) {
-      const words = littleEndianWords(await stream(t * CHUNK_BLOCKS, 4 * chunk.length, chunkIndex));
+      space.words.set(littleEndianWords((await pieces[t]) as Uint8Array));
       const ties = (2 + 4 * t) * CHUNK_BLOCKS;
-      const tie = (i: number): Uint32Array => littleEndianWords(softwareKeystream(key, ties + i, 16, chunkIndex));
-      addSamples(table, sign * multiple, chunk, words, tie);
+      const tie = (i: number): Uint32Array => littleEndianWords(softwareKeystream(own, ties + i, 16, chunkIndex));
+      addSamplesOf(table, sign * multiple, space, count, tie);
     }
   };
 }
@@ -45,10 +48,16 @@ export async function addComponents(
   components: readonly NoiseComponent[],
   sign: 1 | -1,
 ): Promise<void> {
-  for (const component of components) {
-    const source = await componentSource(component);
-    for (let j = 0; j * NOISE_CHUNK_WORDS < values.length; j++) {
-      await source(values.subarray(j * NOISE_CHUNK_WORDS, (j + 1) * NOISE_CHUNK_WORDS), j, sign);
+  if (components.length === 0) return;
+  const sources = await Promise.all(components.map(componentSource));
+  const length = Math.min(values.length, NOISE_CHUNK_WORDS);
+  await ChunkSpace.use(length, async (space) => {
+    for (let at = 0; at < values.length; at += NOISE_CHUNK_WORDS) {
+      const count = Math.min(NOISE_CHUNK_WORDS, values.length - at);
+      const target = space.target.subarray(0, count);
+      target.set(values.subarray(at, at + count));
+      for (const source of sources) await source(space, count, at / NOISE_CHUNK_WORDS, sign);
+      values.set(target, at);
     }
-  }
+  });
 }

@@ -1,4 +1,5 @@
 import type { Rng } from '../core/rng.ts';
+import type { ChunkSpace } from '../kernels/chunk-space.ts';
 import { type AliasTable, belowThreshold, buildAliasTable, WEIGHT_BITS } from './alias-table.ts';
 import { checked } from './errors.ts';
 
@@ -81,6 +82,29 @@ export function addSamples(
     let value = bits < threshold ? first + cell : (other[cell] as number);
     if (bits === threshold && belowThreshold(table, cell, tie(i))) value = first + cell;
     target[i] = (target[i] as number) + Math.imul(value, multiple);
+  }
+}
+
+/**
+ * {@link addSamples} by the kernels: the first `count` uniform words of the space, added to the first `count` of its target.
+ */
+export function addSamplesOf(
+  table: AliasTable,
+  multiple: number,
+  space: ChunkSpace,
+  count: number,
+  tie: (i: number) => Uint32Array,
+): void {
+  const { ring, target, ties } = space;
+  const packed = space.packed(table);
+  const words = space.words.subarray(0, count);
+  const tied = ring.noise(target, words, packed, multiple, ties);
+  for (const i of ties.slice(0, tied)) {
+    const cell = (words[i] as number) >>> packed.shift;
+    if (!belowThreshold(table, cell, tie(i))) continue;
+    // The kernel took the cell's other value; the further bits say its own.
+    const difference = table.first + cell - (table.other[cell] as number);
+    target[i] = (target[i] as number) + Math.imul(difference, multiple);
   }
 }
 

@@ -52,7 +52,7 @@ export function privatise(
   rng: Rng,
   examples: number,
 ): NoisedVector {
-  checkSum(clippedSum, parameters, examples);
+  checkUpdate(clippedSum, parameters, examples);
   const values = roundDithered(clippedSum, parameters.scale, rng);
   addNoise(discreteGaussian(parameters.localSigma), values, rng);
   if (parameters.ringBits < 32) {
@@ -75,7 +75,7 @@ export function decode(ringSum: Uint32Array, parameters: MechanismParameters): F
 }
 
 /** The sum has to be one that `examples` clipped examples can have: the sensitivity rests on it. */
-function checkSum(sum: Float32Array | Float64Array, parameters: MechanismParameters, examples: number): void {
+export function checkUpdate(sum: Float32Array | Float64Array, parameters: MechanismParameters, examples: number): void {
   checked('examples', examples, { min: 0, integer: true });
   if (sum.length !== parameters.dimension) throw wrongLength(sum.length, parameters.dimension);
   let square = 0;

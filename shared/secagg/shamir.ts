@@ -1,56 +1,52 @@
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
+import { type FieldKernels, openField } from '../kernels/field.ts';
 import type { SecaggErrorCode } from './errors.ts';
 
 /**
  * Shamir's scheme (CACM 1979) byte by byte over GF(2^8) with the AES polynomial x^8+x^4+x^3+x+1. Share j is the value at
  * x = j + 1, never a byte that a holder chose: x = 0 would be the secret itself.
  *
- * Only x is public; secret bytes are handled four to a word without tables or branches on them.
+ * Only x is public; secret bytes meet no table in memory and no branch (shared/kernels/field.ts).
  */
 
 /** Share points are the non-zero elements of GF(2^8). */
 export const MAX_SHARES = 255;
 
-/** `words` · x, in place, for public x: double and add over the bits of x. */
-function multiplyByPublic(words: Uint32Array, x: number, scratch: Uint32Array): void {
-  scratch.set(words);
-  words.fill(0);
-  for (let bits = x; bits !== 0; bits >>>= 1) {
-    if ((bits & 1) === 1)
-      for (let i = 0; i < words.length; i++) words[i] = (words[i] as number) ^ (scratch[i] as number);
-    for (let i = 0; i < scratch.length; i++) {
-      const w = scratch[i] as number;
-      scratch[i] = ((w & 0x7f7f7f7f) << 1) ^ (((w >>> 7) & 0x01010101) * 0x1b);
-    }
+/** Secrets are worked on in slices of this many bytes, which all coefficients fit into one page of kernel memory for. */
+const SLICE_BYTES = 64;
+const SLICE_WORDS = SLICE_BYTES / 4;
+
+interface Tools {
+  readonly field: FieldKernels;
+  readonly coefficients: Uint32Array;
+  readonly value: Uint32Array;
+}
+
+let tools: Tools | undefined;
+
+function openTools(): Tools {
+  const { field, space } = openField((MAX_SHARES + 1) * SLICE_BYTES);
+  return { field, coefficients: space.words(MAX_SHARES * SLICE_WORDS), value: space.words(SLICE_WORDS) };
+}
+
+/** Powers of the generator 3 and their exponents, for share points only: they are public, so tables leak nothing. */
+const powers = new Uint8Array(510);
+const exponents = new Uint8Array(256);
+for (let exponent = 0, power = 1; exponent < 255; exponent++) {
+  powers[exponent] = power;
+  powers[exponent + 255] = power;
+  exponents[power] = exponent;
+  power ^= (power << 1) ^ ((power >>> 7) * 0x11b);
+}
+
+/** Lagrange's weight at 0 of the point x among `points`: Π other/(other ⊕ x). */
+function weightAtZero(x: number, points: Iterable<number>): number {
+  let exponent = 0;
+  for (const other of points) {
+    if (other !== x) exponent += (exponents[other] as number) + 255 - (exponents[other ^ x] as number);
   }
-}
-
-function multiply(a: number, b: number): number {
-  let product = 0;
-  let power = a;
-  for (let bits = b; bits !== 0; bits >>>= 1) {
-    if ((bits & 1) === 1) product ^= power;
-    power = ((power << 1) ^ ((power >>> 7) * 0x11b)) & 0xff;
-  }
-  return product;
-}
-
-/** a^254 = a^-1 (FIPS 197 §4.2). */
-function inverse(a: number): number {
-  let result = 1;
-  for (let i = 0; i < 254; i++) result = multiply(result, a);
-  return result;
-}
-
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  const copy = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
-  copy.set(bytes);
-  return new Uint32Array(copy.buffer);
-}
-
-function bytesOf(words: Uint32Array, length: number): Uint8Array {
-  return new Uint8Array(words.buffer, 0, length);
+  return powers[exponent % 255] as number;
 }
 
 /**
@@ -63,20 +59,25 @@ export function splitSecret(secret: Uint8Array, count: number, threshold: number
   if (!(count >= 1 && count <= MAX_SHARES && threshold >= 1 && threshold <= count)) {
     throw new TacitError<SecaggErrorCode>('SECAGG_PARAMETERS', `cannot share a secret ${threshold} of ${count}`);
   }
-  const coefficients = [wordsOf(secret)];
-  for (let k = 1; k < threshold; k++) coefficients.push(wordsOf(rng.bytes(secret.length)));
-  const scratch = new Uint32Array(Math.ceil(secret.length / 4));
-  const shares = Array.from({ length: count }, (_, j) => {
-    const value = new Uint32Array(scratch.length);
-    for (let k = threshold - 1; k >= 0; k--) {
-      multiplyByPublic(value, j + 1, scratch);
-      const coefficient = coefficients[k] as Uint32Array;
-      for (let i = 0; i < value.length; i++) value[i] = (value[i] as number) ^ (coefficient[i] as number);
-    }
-    return bytesOf(value, secret.length);
-  });
-  scratch.fill(0);
-  for (const coefficient of coefficients) coefficient.fill(0);
+  const random = Array.from({ length: threshold - 1 }, () => rng.bytes(secret.length));
+  const shares = Array.from({ length: count }, () => new Uint8Array(secret.length));
+  tools ??= openTools();
+  const { field, value } = tools;
+  const coefficients = tools.coefficients.subarray(0, threshold * SLICE_WORDS);
+  const inside = new Uint8Array(coefficients.buffer, coefficients.byteOffset, coefficients.byteLength);
+  const result = new Uint8Array(value.buffer, value.byteOffset, SLICE_BYTES);
+  for (let at = 0; at < secret.length; at += SLICE_BYTES) {
+    [secret, ...random].forEach((coefficient, k) => {
+      inside.set(coefficient.subarray(at, at + SLICE_BYTES), k * SLICE_BYTES);
+    });
+    shares.forEach((share, j) => {
+      field.evaluate(value, coefficients, j + 1);
+      share.set(result.subarray(0, Math.min(SLICE_BYTES, secret.length - at)), at);
+    });
+    coefficients.fill(0);
+    value.fill(0);
+  }
+  for (const coefficient of random) coefficient.fill(0);
   return shares;
 }
 
@@ -99,16 +100,21 @@ export function combineShares(shares: readonly { readonly x: number; readonly sh
       'shares must lie at distinct points 1–255 and have one length',
     );
   }
-  const secret = new Uint32Array(Math.ceil(length / 4));
-  const scratch = new Uint32Array(secret.length);
-  for (const { x, share } of shares) {
-    let weight = 1;
-    for (const other of points) if (other !== x) weight = multiply(weight, multiply(other, inverse(other ^ x)));
-    const term = wordsOf(share);
-    multiplyByPublic(term, weight, scratch);
-    for (let i = 0; i < secret.length; i++) secret[i] = (secret[i] as number) ^ (term[i] as number);
+  const secret = new Uint8Array(length);
+  tools ??= openTools();
+  const { field, value } = tools;
+  const term = tools.coefficients.subarray(0, SLICE_WORDS);
+  const inside = new Uint8Array(term.buffer, term.byteOffset, SLICE_BYTES);
+  const result = new Uint8Array(value.buffer, value.byteOffset, SLICE_BYTES);
+  const weights = shares.map(({ x }) => weightAtZero(x, points));
+  for (let at = 0; at < length; at += SLICE_BYTES) {
+    shares.forEach(({ share }, i) => {
+      inside.set(share.subarray(at, at + SLICE_BYTES));
+      field.multiplyAdd(value, term, weights[i] as number);
+    });
+    secret.set(result.subarray(0, Math.min(SLICE_BYTES, length - at)), at);
     term.fill(0);
+    value.fill(0);
   }
-  scratch.fill(0);
-  return bytesOf(secret, length);
+  return secret;
 }

@@ -1,8 +1,9 @@
 import { createCipheriv } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { seededRng } from '../../../shared/core/rng.ts';
+import { ChunkSpace } from '../../../shared/kernels/chunk-space.ts';
 import { addComponents, componentSource, NOISE_CHUNK_WORDS } from '../../../shared/privacy/component-noise.ts';
-import { discreteGaussian } from '../../../shared/privacy/discrete-gaussian.ts';
+import { addSamples, discreteGaussian } from '../../../shared/privacy/discrete-gaussian.ts';
 import { chiSquareScore, exactLaw } from '../../support/discrete-gaussian.ts';
 
 const component = (sigma: number, seed = 'component') => ({ key: seededRng(seed).bytes(32), sigma });
@@ -38,7 +39,14 @@ describe('noise that can be made again', () => {
     const whole = await noise(700, length);
     const pieces = new Uint32Array(length);
     const source = await componentSource(component(700));
-    for (const j of [2, 0, 1]) await source(pieces.subarray(j * NOISE_CHUNK_WORDS, (j + 1) * NOISE_CHUNK_WORDS), j, 1);
+    await ChunkSpace.use(NOISE_CHUNK_WORDS, async (space) => {
+      for (const j of [2, 0, 1]) {
+        const piece = pieces.subarray(j * NOISE_CHUNK_WORDS, (j + 1) * NOISE_CHUNK_WORDS);
+        space.target.fill(0);
+        await source(space, piece.length, j, 1);
+        piece.set(space.target.subarray(0, piece.length));
+      }
+    });
     expect(new Int32Array(pieces.buffer)).toEqual(whole);
     expect(whole.subarray(0, 1000)).not.toEqual(whole.subarray(NOISE_CHUNK_WORDS, NOISE_CHUNK_WORDS + 1000));
   });
@@ -62,6 +70,26 @@ describe('noise that can be made again', () => {
       (w, i) => value(fine, w) + coarse.multiple * value(coarse.table, second[i] as number),
     );
     expect(made).toEqual(expected);
+  });
+
+  test('where one word does not decide, the kernel’s samples are those of the plain loop, to the last bit', async () => {
+    // 2^15 cells: a tie in 2^17 samples, about eight here.
+    const { key, sigma } = component(1000, 'ties');
+    const { fine } = discreteGaussian(sigma);
+    const length = 4 * NOISE_CHUNK_WORDS;
+    const expected = new Uint32Array(length);
+    let ties = 0;
+    for (let lane = 0; lane < 4; lane++) {
+      const words = openssl(key, lane, 0, NOISE_CHUNK_WORDS);
+      const chunk = expected.subarray(lane * NOISE_CHUNK_WORDS, (lane + 1) * NOISE_CHUNK_WORDS);
+      addSamples(fine, 1, chunk, words, (i) => {
+        ties++;
+        return openssl(key, lane, 2 * NOISE_CHUNK_WORDS + 4 * i, 3);
+      });
+    }
+    expect(ties).toBeGreaterThan(0);
+    const made = await noise(sigma, length, 'ties');
+    expect(Buffer.compare(Buffer.from(made.buffer), Buffer.from(expected.buffer))).toBe(0);
   });
 
   test('keys that differ make noise that has nothing to do with each other', async () => {

@@ -14,6 +14,16 @@ function openssl(length: number): Uint8Array {
   return createCipheriv('aes-256-ctr', key, new Uint8Array(16)).update(new Uint8Array(length));
 }
 
+/** `toEqual` takes seconds for a vector of this size. */
+function same(a: Uint32Array, b: Uint32Array): boolean {
+  return (
+    Buffer.compare(
+      Buffer.from(a.buffer, a.byteOffset, a.byteLength),
+      Buffer.from(b.buffer, b.byteOffset, b.byteLength),
+    ) === 0
+  );
+}
+
 describe('mask streams', () => {
   test('WebCrypto, the software fallback and OpenSSL make the same bytes', async () => {
     const expected = hex(openssl(4096));
@@ -33,9 +43,9 @@ describe('mask streams', () => {
       const words = new DataView(openssl(length * 4).slice().buffer);
       for (let i = 0; i < length; i++) expected[i] = (expected[i] as number) + words.getUint32(4 * i, true);
       await addStreams(values, [{ key, sign: 1 }]);
-      expect(values).toEqual(expected);
+      expect(same(values, expected)).toBe(true);
       await addStreams(values, [{ key, sign: -1 }]);
-      expect(values).toEqual(randomVector('x', length));
+      expect(same(values, randomVector('x', length))).toBe(true);
     },
   );
 

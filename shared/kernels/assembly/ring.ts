@@ -1,0 +1,112 @@
+/**
+ * Arithmetic in the ring of 32-bit words, AssemblyScript. Pointers are byte offsets into the one memory that the host
+ * handed in; the host has checked that ranges lie inside it. Twins in TypeScript: ../ring-js.ts.
+ */
+
+/** target[i] += words[i] mod 2^32. */
+export function add(target: usize, words: usize, count: usize): void {
+  const end = target + (count << 2);
+  const vectors = target + ((count & ~7) << 2);
+  while (target < vectors) {
+    v128.store(target, i32x4.add(v128.load(target), v128.load(words)));
+    v128.store(target, i32x4.add(v128.load(target, 16), v128.load(words, 16)), 16);
+    target += 32;
+    words += 32;
+  }
+  while (target < end) {
+    store<u32>(target, load<u32>(target) + load<u32>(words));
+    target += 4;
+    words += 4;
+  }
+}
+
+/** target[i] -= words[i] mod 2^32. */
+export function subtract(target: usize, words: usize, count: usize): void {
+  const end = target + (count << 2);
+  const vectors = target + ((count & ~7) << 2);
+  while (target < vectors) {
+    v128.store(target, i32x4.sub(v128.load(target), v128.load(words)));
+    v128.store(target, i32x4.sub(v128.load(target, 16), v128.load(words, 16)), 16);
+    target += 32;
+    words += 32;
+  }
+  while (target < end) {
+    store<u32>(target, load<u32>(target) - load<u32>(words));
+    target += 4;
+    words += 4;
+  }
+}
+
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function rounded(x: v128, words: v128, scale: v128): v128 {
+  const half = f64x2.splat(0.5);
+  const unit = f64x2.splat(2.3283064365386962890625e-10);
+  const u = f64x2.mul(f64x2.add(f64x2.convert_low_i32x4_u(words), half), unit);
+  return i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(x, scale), u)));
+}
+
+/**
+ * out[i] = ⌊values[i]·scale + u⌋ with u = (words[i] + 1/2)/2^32, for |values[i]|·scale < 2^31 − 1 (the host has checked).
+ * `values` are float32.
+ */
+export function quantise(out: usize, values: usize, words: usize, count: usize, scale: f64): void {
+  const factor = f64x2.splat(scale);
+  const vectors = out + ((count & ~3) << 2);
+  const end = out + (count << 2);
+  while (out < vectors) {
+    const x = v128.load(values);
+    const w = v128.load(words);
+    const low = rounded(f64x2.promote_low_f32x4(x), w, factor);
+    const high = rounded(
+      f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0)),
+      v128.shuffle<i64>(w, w, 1, 0),
+      factor,
+    );
+    v128.store(out, v128.shuffle<i64>(low, high, 0, 2));
+    out += 16;
+    values += 16;
+    words += 16;
+  }
+  while (out < end) {
+    const u = (<f64>load<u32>(words) + 0.5) * 2.3283064365386962890625e-10;
+    store<i32>(out, <i32>Math.floor(<f64>load<f32>(values) * scale + u));
+    out += 4;
+    values += 4;
+    words += 4;
+  }
+}
+
+/**
+ * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each {threshold: u32, other: i32}.
+ * Where the word ties with the threshold the cell's other value is added and i appended to `ties`, for the host to decide.
+ * @returns number of ties
+ */
+export function noise(
+  target: usize,
+  words: usize,
+  count: usize,
+  cells: usize,
+  shift: u32,
+  first: i32,
+  multiple: i32,
+  ties: usize,
+): u32 {
+  const mask: u32 = (1 << shift) - 1;
+  let tied: u32 = 0;
+  for (let i: usize = 0; i < count; i++) {
+    const word = load<u32>(words + (i << 2));
+    const cell = word >>> shift;
+    const bits = word & mask;
+    const entry = load<u64>(cells + (<usize>cell << 3));
+    const threshold = <u32>entry;
+    const value = select<i32>(first + <i32>cell, <i32>(entry >> 32), bits < threshold);
+    const at = target + (i << 2);
+    store<i32>(at, load<i32>(at) + value * multiple);
+    if (bits == threshold) {
+      store<u32>(ties + (<usize>tied << 2), <u32>i);
+      tied++;
+    }
+  }
+  return tied;
+}

@@ -1,0 +1,81 @@
+import { Workspace } from './module.ts';
+import { type PackedTable, type RingKernels, ringInWasm } from './ring.ts';
+import { ringInTypeScript } from './ring-js.ts';
+
+/** Words that go through the kernels at a time: quantisation, noise and masks are made in chunks of this size. */
+export const CHUNK_WORDS = 2 ** 18;
+
+/** What a table is packed from; see the alias table of shared/privacy. */
+interface Table {
+  readonly cellBits: number;
+  readonly first: number;
+  readonly high: Uint32Array;
+  readonly other: Int32Array;
+}
+
+/** Room for the tables of 40 samplers of 2^15 cells; the pages that are not touched cost nothing. */
+const TABLE_WORDS = 40 * 2 ** 16;
+
+/**
+ * Memory of the ring kernels for one chunk at a time. Spaces are lent and taken back: a WebAssembly memory reserves a
+ * large piece of address space and is slow to make.
+ */
+export class ChunkSpace {
+  readonly ring: RingKernels;
+  /** What is being made; words to be added to it; their values before rounding. */
+  readonly target: Uint32Array;
+  readonly words: Uint32Array;
+  readonly values: Float32Array;
+  readonly ties: Uint32Array;
+  readonly #tables: Uint32Array;
+  readonly #packed = new Map<Table, PackedTable>();
+  #used = 0;
+
+  private constructor() {
+    const space = new Workspace(4 * (4 * CHUNK_WORDS + TABLE_WORDS));
+    this.ring = ringInWasm(space) ?? ringInTypeScript;
+    this.target = space.words(CHUNK_WORDS);
+    this.words = space.words(CHUNK_WORDS);
+    this.values = space.floats(CHUNK_WORDS);
+    this.ties = space.words(CHUNK_WORDS);
+    this.#tables = space.words(TABLE_WORDS);
+  }
+
+  /** Runs `work` on chunks of at most `words` in a space of its own; what it held is erased afterwards. */
+  static async use<T>(words: number, work: (space: ChunkSpace) => Promise<T>): Promise<T> {
+    const space = idle.pop() ?? new ChunkSpace();
+    try {
+      return await work(space);
+    } finally {
+      space.#erase(words);
+      if (idle.length < MOST_IDLE) idle.push(space);
+    }
+  }
+
+  /** A table where the noise kernel can read it; kept for the next chunk. */
+  packed(table: Table): PackedTable {
+    const known = this.#packed.get(table);
+    if (known !== undefined) return known;
+    const length = 2 * 2 ** table.cellBits;
+    if (this.#used + length > this.#tables.length) {
+      this.#packed.clear();
+      this.#used = 0;
+    }
+    const cells = this.#tables.subarray(this.#used, this.#used + length);
+    this.#used += length;
+    for (let i = 0; i < table.high.length; i++) {
+      cells[2 * i] = table.high[i] as number;
+      cells[2 * i + 1] = table.other[i] as number;
+    }
+    const packed = { cells, shift: 32 - table.cellBits, first: table.first };
+    this.#packed.set(table, packed);
+    return packed;
+  }
+
+  #erase(words: number): void {
+    for (const part of [this.target, this.words, this.values]) part.fill(0, 0, words);
+  }
+}
+
+const MOST_IDLE = 2;
+const idle: ChunkSpace[] = [];

@@ -1,0 +1,117 @@
+import { TacitError } from '../core/errors.ts';
+import { sha256HexAsync } from '../core/hash.ts';
+import { littleEndianBytes } from '../core/keystream.ts';
+import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
+import { isNoisedStream, type NoisedStream } from '../privacy/noised-stream.ts';
+import type { SecaggErrorCode } from './errors.ts';
+import { addMasks, type MaskSource, type MaskStream, maskSource } from './mask.ts';
+
+/** Only this module holds it, so only {@link maskStream} can make a {@link MaskedStream}. */
+const mint = Symbol('masked stream');
+
+function reused(what: string): TacitError<SecaggErrorCode> {
+  return new TacitError('SECAGG_MASK_REUSED', what, { fix: 'Train and noise again for a new session.' });
+}
+
+/**
+ * A noised vector under all its masks, made chunk by chunk as it is uploaded. A chunk that is asked for again is made again
+ * from the same keys and compared with the hash of the first time: under one mask only one message ever leaves.
+ */
+class Masked {
+  /** Numbers in the vector, and bytes of all chunks but the last. */
+  readonly dimension: number;
+  readonly chunkBytes: number;
+  /** Chunks in the upload. */
+  readonly count: number;
+  readonly #hashes: (string | undefined)[];
+  #source: { readonly noised: NoisedStream; readonly masks: readonly MaskSource[] } | undefined;
+
+  constructor(key: symbol, noised: NoisedStream, masks: readonly MaskSource[], chunkBytes: number) {
+    if (key !== mint) throw reused('a masked stream is made by maskStream only');
+    this.dimension = noised.dimension;
+    this.chunkBytes = chunkBytes;
+    this.count = Math.ceil((4 * noised.dimension) / chunkBytes);
+    this.#hashes = new Array(this.count).fill(undefined);
+    this.#source = { noised, masks };
+  }
+
+  /** True for streams that maskStream made, also at run time. */
+  static is(value: unknown): value is Masked {
+    return typeof value === 'object' && value !== null && #source in value;
+  }
+
+  /**
+   * Chunk `index` of the upload with its SHA-256 (hex): little-endian words.
+   * @throws SECAGG_MASK_REUSED when the stream was closed, or what is under the mask has changed since the first time
+   */
+  async chunk(index: number): Promise<{ readonly bytes: Uint8Array; readonly sha256: string }> {
+    const bytes = await this.#make(index);
+    const sha256 = await sha256HexAsync(bytes);
+    const before = this.#hashes[index];
+    if (before !== undefined && before !== sha256) throw reused('the update changed under its mask');
+    this.#hashes[index] = sha256;
+    return { bytes, sha256 };
+  }
+
+  /** SHA-256 (hex) of every chunk, for the manifest. @throws SECAGG_SHAPE before all were made */
+  hashes(): string[] {
+    return this.#hashes.map((hash, i) => {
+      if (hash === undefined) throw new TacitError<SecaggErrorCode>('SECAGG_SHAPE', `chunk ${i} was never made`);
+      return hash;
+    });
+  }
+
+  /** Lets go of the vector and the keys: nothing can be made any more. */
+  close(): void {
+    this.#source = undefined;
+  }
+
+  async #make(index: number): Promise<Uint8Array> {
+    if (this.#source === undefined) throw reused('the upload is over');
+    const { noised, masks } = this.#source;
+    const begin = (index * this.chunkBytes) / 4;
+    const end = Math.min(begin + this.chunkBytes / 4, this.dimension);
+    if (!(index >= 0 && begin < end))
+      throw new TacitError<SecaggErrorCode>('SECAGG_SHAPE', `there is no chunk ${index}`);
+    const out = new Uint32Array(end - begin);
+    await ChunkSpace.use(Math.min(CHUNK_WORDS, this.dimension), async (space) => {
+      for (let piece = Math.floor(begin / CHUNK_WORDS); piece * CHUNK_WORDS < end; piece++) {
+        const first = piece * CHUNK_WORDS;
+        const count = await noised.chunk(space, piece);
+        await addMasks(space, count, first, masks);
+        const from = Math.max(begin, first);
+        out.set(space.target.subarray(from - first, Math.min(end, first + count) - first), from - begin);
+      }
+    });
+    return littleEndianBytes(out);
+  }
+}
+
+/** The only thing that an upload port takes. */
+export type MaskedStream = Masked;
+
+/** True when `value` came out of {@link maskStream}: a cast must not be enough to send something else. */
+export function isMaskedStream(value: unknown): value is MaskedStream {
+  return Masked.is(value);
+}
+
+const consumed = new WeakSet<NoisedStream>();
+
+/**
+ * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4), made when it is sent. A noised stream can be
+ * masked once, because its noise protects one release only. Erases the streams' keys.
+ * @param chunkBytes - a multiple of 4; of 1 MiB, and nothing is made twice
+ * @throws SECAGG_MASK_REUSED when the stream was masked before, or never noised, or there is no mask
+ */
+export async function maskStream(
+  noised: NoisedStream,
+  streams: readonly MaskStream[],
+  chunkBytes: number,
+): Promise<MaskedStream> {
+  if (!isNoisedStream(noised) || consumed.has(noised) || streams.length === 0)
+    throw reused('only a noised vector can be masked, once');
+  consumed.add(noised);
+  const masks = await Promise.all(streams.map(maskSource));
+  for (const { key } of streams) key.fill(0);
+  return new Masked(mint, noised, masks, chunkBytes);
+}
