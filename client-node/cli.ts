@@ -2,6 +2,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { TacitError } from '../shared/core/errors.ts';
 import { command, openTerminal, runCommand } from '../shared/node/command-line.ts';
+import { useOpensslCrypto } from '../shared/node/native-crypto.ts';
 import { parseJoinCode } from '../shared/protocol/join-code.ts';
 import { createProgress } from './progress.ts';
 import { takePart } from './take-part.ts';
@@ -17,6 +18,7 @@ interface Options {
 
 /** `tacit client`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
+  useOpensslCrypto();
   const example = 'tacit client --join "https://host/#join=…" --data records.csv --policy policy.yaml';
   const client = command('client', 'take part in a run with your own data, under your own policy', example)
     .requiredOption('--join <link>', 'the join link that the coordinator gave you')

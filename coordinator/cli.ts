@@ -1,4 +1,5 @@
 import { command, runCommand } from '../shared/node/command-line.ts';
+import { useOpensslCrypto } from '../shared/node/native-crypto.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
@@ -15,6 +16,7 @@ import { startCommand } from './commands/start.ts';
 
 /** Everything but `tacit client`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
+  useOpensslCrypto();
   const program = command('tacit', 'Federated learning on text that never leaves its owner', 'tacit start')
     .version(packageVersion)
     .enablePositionalOptions()

@@ -1,8 +1,11 @@
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 import { hex } from './bytes.ts';
+import { nativeCrypto } from './native.ts';
 
 /** SHA-256 of the concatenation of `parts` (FIPS 180-4). */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  const native = nativeCrypto();
+  if (native !== undefined) return native.sha256(parts);
   const h = nobleSha256.create();
   for (const part of parts) h.update(part);
   return h.digest();

@@ -1,7 +1,8 @@
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as sha256Hash } from '@noble/hashes/sha2.js';
 import nacl from 'tweetnacl';
-import { concat, fromHex, utf8 } from '../core/bytes.ts';
+import { concat, fromHex, hex, utf8 } from '../core/bytes.ts';
+import { nativeCrypto } from '../core/native.ts';
 import type { Rng } from '../core/rng.ts';
 import { checkNonZero } from './key-checks.ts';
 
@@ -31,16 +32,30 @@ export function keyPairOf(secret: Uint8Array): KeyPair {
  * @throws SECAGG_LOW_ORDER_KEY
  */
 export function sharedSecret(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
-  const secret = nacl.scalarMult(secretKey, publicKey);
+  const secret = nativeCrypto()?.x25519(secretKey, publicKey) ?? nacl.scalarMult(secretKey, publicKey);
   checkNonZero(secret);
   return secret;
 }
 
-const probe = keyPairOf(new Uint8Array(32).fill(7)).secretKey;
+/**
+ * u-coordinates of the points of small order on the curve and its twist, with their spellings of 255 bits (RFC 7748 §6.1;
+ * https://cr.yp.to/ecdh.html#validate). X25519 ignores the highest bit.
+ */
+const SMALL_ORDER = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+]);
 
 /** True when a secret with this public key would not be zero. A clamped scalar is a multiple of 8, so it kills exactly the small orders. */
 export function isContributory(publicKey: Uint8Array): boolean {
-  return nacl.scalarMult(probe, publicKey).some((byte) => byte !== 0);
+  const plain = publicKey.slice();
+  plain[31] = (plain[31] as number) & 0x7f;
+  return !SMALL_ORDER.has(hex(plain));
 }
 
 /** Everything that every key of a session is bound to. */
@@ -57,7 +72,7 @@ function derive(secret: Uint8Array, context: KeyContext, label: string, first: s
     fromHex(context.weightsSha256),
     fromHex(context.layoutSha256),
   );
-  return hkdf(sha256Hash, secret, context.sid, info, 32);
+  return nativeCrypto()?.hkdf(secret, context.sid, info, 32) ?? hkdf(sha256Hash, secret, context.sid, info, 32);
 }
 
 /** Key of the box in which `from` hands its shares to `to`. One key per direction: a box reflected to its sender does not open. */

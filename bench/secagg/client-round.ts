@@ -1,0 +1,48 @@
+import type { Rng } from '../../shared/core/rng.ts';
+import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
+import { noisedStream } from '../../shared/privacy/noised-stream.ts';
+import type { MaskStream } from '../../shared/secagg/mask.ts';
+import { type MaskedStream, maskStream } from '../../shared/secagg/masked-stream.ts';
+
+/** Runs in Node and in a browser's worker: the part of a round that grows with the model, as a participant does it. */
+
+export const CHUNK_BYTES = 4 << 20;
+
+export function benchMechanism(dimension: number, clients: number): MechanismParameters {
+  return mechanismParameters({
+    dimension,
+    l2Clip: 1,
+    noiseMultiplier: 1,
+    minimumCohort: clients,
+    colluders: 0,
+    cohortMax: clients,
+    ringBits: 32,
+  });
+}
+
+export function streams(count: number, rng: Rng): MaskStream[] {
+  return Array.from({ length: count }, (_, i) => ({ key: rng.bytes(32), sign: i % 2 === 0 ? 1 : -1 }));
+}
+
+export interface ClientDemand {
+  readonly dimension: number;
+  /** n: one self mask and n − 1 with the others. */
+  readonly clients: number;
+  /** Noise components, each of the client's whole share. */
+  readonly components: number;
+}
+
+/** Quantises, noises, masks and hashes a whole vector, chunk by chunk; each chunk is handed to `sent` and let go. */
+export async function clientRound(
+  sum: Float32Array,
+  { dimension, clients, components }: ClientDemand,
+  rng: Rng,
+  sent: (bytes: Uint8Array) => void = () => undefined,
+): Promise<MaskedStream> {
+  const mechanism = benchMechanism(dimension, clients);
+  const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: mechanism.localSigma }));
+  const noised = await noisedStream(sum, mechanism, rng, 1, noise);
+  const masked = await maskStream(noised, streams(clients, rng), CHUNK_BYTES);
+  for (let i = 0; i < masked.count; i++) sent((await masked.chunk(i)).bytes);
+  return masked;
+}
