@@ -6,7 +6,7 @@ import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
 import { distilCommand } from './commands/distil.ts';
 import { doctorCommand } from './commands/doctor.ts';
-import { ledgerCommand } from './commands/ledger.ts';
+import { ledgerCommand } from './commands/ledger/group.ts';
 import { modelCommand } from './commands/model.ts';
 import { planCommand } from './commands/plan.ts';
 import { pretrainCommand } from './commands/pretrain.ts';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { TacitError } from '../shared/core/errors.ts';
 import { systemRng } from '../shared/core/rng.ts';
-import { openLedger } from '../shared/ledger/log.ts';
 import { parseYaml } from '../shared/node/documents.ts';
 import { selectNodeEngine } from '../shared/node/engines.ts';
 import { packageRoot, packageVersion } from '../shared/node/package-root.ts';
@@ -13,11 +12,10 @@ import type { CoordinatorConfig } from './config.ts';
 import { type Coordinator, startCoordinatorService } from './coordinator.ts';
 import { createHttpApp } from './http/app.ts';
 import { refuseUntilReady } from './http/not-ready.ts';
-import { openIdentity } from './identity.ts';
+import { openOwnLedger } from './key-rotation.ts';
 import { readModelFiles } from './model-files.ts';
-import { LEDGER_STREAM, openConfiguredStore } from './open-store.ts';
+import { openConfiguredStore } from './open-store.ts';
 import { attachGateway } from './realtime/gateway.ts';
-import { writeVkey } from './vkey.ts';
 
 export type ListenErrorCode = 'PORT_TAKEN' | 'ADDRESS_UNUSABLE';
 
@@ -47,16 +45,8 @@ export async function startCoordinator(
   const localUrl = `http://${hostInUrl(config.host)}:${(http.address() as AddressInfo).port}`;
   const url = config.publicUrl ?? localUrl;
   try {
-    const identity = await openIdentity(config.dataDir, passphrase, systemRng);
     const store = await openConfiguredStore(config);
-    const ledger = await openLedger({
-      store,
-      stream: LEDGER_STREAM,
-      origin: config.origin,
-      signer: identity.signer,
-      clock: Date,
-    });
-    await writeVkey(config.dataDir, ledger.vkey);
+    const { identity, ledger } = await openOwnLedger({ config, store, passphrase, rng: systemRng });
     const { engine } = await selectNodeEngine();
     const service = await startCoordinatorService({
       store,

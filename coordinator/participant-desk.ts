@@ -43,6 +43,13 @@ export class ParticipantDesk implements ParticipantHub {
     this.#o = options;
   }
 
+  /** The last hundred: a client that was away for longer needs a new join code. */
+  get handovers(): Challenge['handovers'] {
+    return this.#o.ledger.keys.handovers
+      .slice(-100)
+      .map(({ change, signature, acceptance }) => ({ change, signature, acceptance }));
+  }
+
   async hello(hello: Hello, challenge: Challenge, connection: Connection): Promise<Welcome> {
     const { participants, runs, ledger, about } = this.#o;
     const client = await participants.admit(hello, challenge);

@@ -7,16 +7,16 @@ import { signerFromSeed } from '../../shared/core/signing.ts';
 import { BudgetProjection } from '../../shared/ledger/budget.ts';
 import { BudgetBook } from '../../shared/ledger/budget-book.ts';
 import { type BudgetOpening, budgetOpeningSchema } from '../../shared/ledger/entries.ts';
-import { openLedger } from '../../shared/ledger/log.ts';
 import { LedgerReader } from '../../shared/ledger/reader.ts';
 import { type CommandLineErrorCode, command, openTerminal } from '../../shared/node/command-line.ts';
-import { type DocumentErrorCode, readYamlFile } from '../../shared/node/documents.ts';
+import { readYamlFile } from '../../shared/node/documents.ts';
 import { table } from '../../shared/node/format.ts';
 import { openKeystore } from '../../shared/node/keystore.ts';
 import { type Approval, approve, openingEntry } from '../budget-opening.ts';
-import { openIdentity, passphraseFromEnvironment } from '../identity.ts';
+import { parsedDocument } from '../documents.ts';
+import { passphraseFromEnvironment } from '../identity.ts';
+import { openOwnLedger } from '../key-rotation.ts';
 import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
-import { writeVkey } from '../vkey.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const DOCUMENT_BYTES = 64 << 10;
@@ -56,11 +56,10 @@ function openCommand(): Command {
       const { config } = await configOf(options);
       const store = await openConfiguredStore(config);
       try {
-        const { signer } = await openIdentity(config.dataDir, passphraseFromEnvironment(), systemRng);
-        const ledger = await openLedger({ store, stream: LEDGER_STREAM, origin: config.origin, signer, clock: Date });
+        const passphrase = passphraseFromEnvironment();
+        const { ledger } = await openOwnLedger({ config, store, passphrase, rng: systemRng });
         const { index } = await new BudgetBook(ledger).open(openingEntry(opening, approvals));
         await ledger.checkpoint();
-        await writeVkey(config.dataDir, ledger.vkey);
         const terminal = openTerminal(options['json'] === true);
         terminal.emit({ opened: opening.budget, epsilon: opening.epsilon, delta: opening.delta, ledgerIndex: index });
         terminal.say(`opened with epsilon ${opening.epsilon}, delta ${opening.delta}: ledger entry ${index}`);
@@ -102,7 +101,7 @@ function listCommand(): Command {
 }
 
 async function readOpening(file: string): Promise<BudgetOpening> {
-  return parsed(budgetOpeningSchema, await readYamlFile(file, DOCUMENT_BYTES), file);
+  return parsedDocument(budgetOpeningSchema, await readYamlFile(file, DOCUMENT_BYTES), file);
 }
 
 async function readApproval(file: string): Promise<Approval> {
@@ -116,12 +115,5 @@ async function readApproval(file: string): Promise<Approval> {
       cause,
     });
   }
-  return parsed(approvalFile, document, file);
-}
-
-function parsed<S extends z.ZodType>(schema: S, document: unknown, where: string): z.output<S> {
-  const result = schema.safeParse(document);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map((i) => `${i.path.join('.') || '(top)'}: ${i.message}`).join('; ');
-  throw new TacitError<DocumentErrorCode>('DOCUMENT_INVALID', problems, { where, fix: 'Correct these fields.' });
+  return parsedDocument(approvalFile, document, file);
 }

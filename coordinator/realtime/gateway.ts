@@ -40,6 +40,8 @@ export interface Connection {
 /** What the gateway turns messages into. Every promise resolves after the effect is durable, and only then is the client answered. */
 export interface ParticipantHub {
   readonly publicKey: Uint8Array;
+  /** Changes of this coordinator's key, oldest first. */
+  readonly handovers: Challenge['handovers'];
   hello(hello: Hello, challenge: Challenge, connection: Connection): Promise<Welcome>;
   consent(clientId: string, consent: Consent): Promise<unknown>;
   refuse(clientId: string, refusal: Refusal): Promise<void>;
@@ -71,6 +73,7 @@ function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void
     protocol: PROTOCOL_VERSION,
     nonce: base64(rng.bytes(32)),
     publicKey: base64(hub.publicKey),
+    handovers: hub.handovers,
   });
   const connection: Connection = {
     send: (name, payload) => void socket.emit(name, payload),

@@ -1,7 +1,10 @@
 import { fromUtf8, utf8 } from '../core/bytes.ts';
+import { canonicalBytes } from '../core/canonical.ts';
 import { peekCheckpoint } from './checkpoint.ts';
+import { decodeEntry, type Entry } from './entries.ts';
+import { leafHash } from './merkle.ts';
 import type { LedgerReader } from './reader.ts';
-import { entryBundlesOf, tilePath, tilesOf } from './tiles.ts';
+import { entryBundlesOf, parseEntryBundle, tilePath, tilesOf } from './tiles.ts';
 
 /** Files of an export bundle by path. A directory or a .zip holds the same (TLOG.md). */
 export type BundleFiles = ReadonlyMap<string, Uint8Array>;
@@ -37,6 +40,8 @@ export async function exportBundle(ledger: LedgerReader, options: ExportOptions)
       files.set(`proofs/${index}.tlog-proof`, utf8(await ledger.proofFile(index, size)));
       files.set(`proofs/${index}.entry`, bytes);
     }
+    if (entry.kind === 'plan.commit' && entry.plan !== null)
+      files.set(`plans/${entry.planHash}.json`, canonicalBytes(entry.plan));
     if (options.blob === undefined) continue;
     if (entry.kind === 'plan.commit' && entry.plan === null)
       files.set(`plans/${entry.planHash}.json`, await options.blob(entry.planHash));
@@ -44,6 +49,24 @@ export async function exportBundle(ledger: LedgerReader, options: ExportOptions)
       files.set(`rosters/${entry.rosterHash}.json`, await options.blob(entry.rosterHash));
   }
   return files;
+}
+
+/** One entry of a bundle, before anything was verified. */
+export interface BundleEntry {
+  readonly index: number;
+  readonly leafHash: Uint8Array;
+  readonly entry: Entry;
+}
+
+/**
+ * The entries of a bundle in their order. Run {@link verifyBundle} first: nothing here is checked against a root.
+ * @throws NOTE_INVALID, LEDGER_ENTRY_INVALID
+ */
+export function bundleEntries(files: BundleFiles): readonly BundleEntry[] {
+  const { size } = peekCheckpoint(bundleText(files, 'checkpoint') ?? '');
+  return entryBundlesOf(size)
+    .flatMap((tile) => parseEntryBundle(files.get(tilePath(tile)) ?? new Uint8Array(0)))
+    .map((bytes, index) => ({ index, leafHash: leafHash(bytes), entry: decodeEntry(bytes) }));
 }
 
 /** Text of a file, undefined when it is absent. @throws BYTES_INVALID when it is not UTF-8 */

@@ -158,7 +158,7 @@ export class Ledger extends LedgerReader {
    * @throws LEDGER_KEY_UNKNOWN when this key is not the one in force
    */
   async rotateKey(next: Signer, reason: string): Promise<Durable<'key.rotate'>> {
-    const opId = `key.rotate/${base64(next.publicKey)}`;
+    const opId = rotationOf(next.publicKey);
     const before = this.operation(opId);
     if (before === undefined) this.#mustBeInForce(this.size);
     const earlier = before === undefined ? undefined : (await this.entry(before)).entry;
@@ -264,6 +264,11 @@ export class Ledger extends LedgerReader {
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
+}
+
+/** Operation under which the ledger hands over to this key. */
+export function rotationOf(publicKey: Uint8Array): string {
+  return `key.rotate/${base64(publicKey)}`;
 }
 
 /** @throws LEDGER_CORRUPT, LEDGER_KEY_UNKNOWN, STORE_UNAVAILABLE */

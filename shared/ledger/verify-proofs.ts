@@ -19,6 +19,7 @@ export class HistoryVerifier {
   readonly #findings: LogFindings;
   /** Many proofs carry one and the same checkpoint. */
   readonly #opened = new Map<string, OpenedCheckpoint>();
+  readonly #compared = new Set<string>();
 
   constructor(tree: MerkleTree, main: Checkpoint, keys: TrustedKeys, findings: LogFindings) {
     this.#tree = tree;
@@ -90,29 +91,23 @@ export class HistoryVerifier {
     for (const bytes of [own, inLog])
       if (bytes !== undefined)
         verifyInclusion(proof.index, checkpoint.size, leafHash(bytes), proof.hashes, checkpoint.root);
-    if (checkpoint.size > this.#main.size)
-      this.#findings.fail(
-        index,
-        'LOG_SHRANK',
-        'the proof is under a larger checkpoint than the bundle',
-        `at most ${this.#main.size}`,
-        `${checkpoint.size}`,
-      );
-    else this.#sameHistory(index, checkpoint);
+    this.#sameHistory(proof.checkpoint, checkpoint);
   }
 
-  /** Two roots for one size, both signed, are the evidence of a fork. */
-  #sameHistory(index: number, earlier: OpenedCheckpoint): void {
+  /** Once for each checkpoint under which proofs were handed out. Two roots for one size, both signed, are a fork. */
+  #sameHistory(note: string, earlier: OpenedCheckpoint): void {
+    if (this.#compared.has(note)) return;
+    this.#compared.add(note);
     const { size, root } = this.#main;
+    if (earlier.size > size) {
+      const what = 'proofs were handed out under a larger checkpoint than this one';
+      this.#findings.fail(size, 'LOG_SHRANK', what, `at least ${earlier.size} entries`, `${size}`);
+      return;
+    }
     const now =
       earlier.size === size ? root : earlier.size <= this.#tree.size ? this.#tree.root(earlier.size) : undefined;
     if (now === undefined || equalBytes(earlier.root, now)) return;
-    this.#findings.fail(
-      index,
-      'LOG_FORKED',
-      `two histories are signed for ${earlier.size} entries`,
-      hex(earlier.root),
-      hex(now),
-    );
+    const what = `two histories are signed for ${earlier.size} entries`;
+    this.#findings.fail(Math.max(0, earlier.size - 1), 'LOG_FORKED', what, hex(earlier.root), hex(now));
   }
 }

@@ -71,7 +71,7 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions = 
   past.proofs(files, raw);
   past.since(options.since);
   const meaning = await verifyEntries(entries, files, tree, claimed.origin, options, findings);
-  const established = opened !== undefined && opened.logKeys.some((k) => isOneOf(k, history.linked(logKeysOf(given))));
+  const established = opened?.logKeys.some((k) => isOneOf(k, history.linked(logKeysOf(given))));
   return {
     verdict: findings.failures.length > 0 ? 'failed' : established ? 'verified' : 'consistent',
     origin: claimed.origin,
@@ -84,7 +84,7 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions = 
       at: new Date(time * 1000).toISOString(),
       established: isOneOf(key, given),
     })),
-    failures: findings.failures,
+    failures: mostTellingFirst(findings.failures),
     unchecked: findings.unchecked,
     notes: findings.notes,
     ...meaning,
@@ -105,7 +105,9 @@ function trustedKeys(files: BundleFiles, given: readonly VerifierKey[], findings
   const witnesses = given.filter((k) => k.algorithm === ALGORITHM.cosignature);
   if (log.length === 0)
     findings.unchecked.push(
-      "who signed: the log's key came from the bundle itself; give --vkey with a key got from elsewhere",
+      ownLog.length === 0
+        ? 'who signed, and whether anybody did: no key of the log is known; give --vkey'
+        : "who signed: the log's key came from the bundle itself; give --vkey with a key got from elsewhere",
     );
   return { log: log.length > 0 ? log : ownLog, witnesses: [...witnesses, ...ownWitnesses] };
 }
@@ -119,8 +121,8 @@ function claimedCheckpoint(
   const note = findings.attempt('checkpoint', () => bundleText(files, 'checkpoint'));
   if (note === undefined)
     findings.fail(null, 'CHECKPOINT_MISSING', 'the bundle has no readable checkpoint', 'a signed note', 'nothing');
-  const claimed = note === undefined ? undefined : findings.attempt(null, () => peekCheckpoint(note));
-  return { note, claimed: claimed ?? nothing };
+  const claimed = note === undefined ? undefined : findings.attempt('checkpoint', () => peekCheckpoint(note));
+  return { note: claimed === undefined ? undefined : note, claimed: claimed ?? nothing };
 }
 
 function keyHistory(origin: string, entries: readonly (Entry | undefined)[]): KeyHistory {
@@ -136,7 +138,13 @@ function signedCheckpoint(
   history: KeyHistory,
   findings: LogFindings,
 ): OpenedCheckpoint | undefined {
-  const opened = findings.attempt('checkpoint', () => openCheckpoint(note, keys));
+  if (keys.log.length === 0) return undefined;
+  const { size } = peekCheckpoint(note);
+  const opened = findings.attempt(
+    `checkpoint of ${size} entries`,
+    () => openCheckpoint(note, keys),
+    size === 0 ? null : size - 1,
+  );
   if (opened === undefined) return undefined;
   if (opened.unknownSignatures > 0)
     findings.unchecked.push(
@@ -175,6 +183,16 @@ async function verifyEntries(
   findings.unchecked.push(...unchecked);
   findings.notes.push(...notes);
   return { budgets, runs };
+}
+
+/** What names the entry that was touched comes before what only shows that something was. */
+function mostTellingFirst(failures: readonly VerifyFailure[]): readonly VerifyFailure[] {
+  const rank = ({ index, code }: VerifyFailure): number => {
+    if (index === null) return 3;
+    if (code.startsWith('LOG_')) return 2;
+    return code === 'PROOF_INVALID' ? 1 : 0;
+  };
+  return [...failures].sort((a, b) => rank(a) - rank(b) || (a.index ?? 0) - (b.index ?? 0));
 }
 
 function logKeysOf(keys: readonly VerifierKey[]): VerifierKey[] {

@@ -31,7 +31,8 @@ export interface SeenEntry {
  */
 export class LedgerWitness {
   readonly #memory: ParticipantMemory;
-  readonly #serverKey: Uint8Array;
+  /** Oldest first; only the last one signs checkpoints that are new. */
+  readonly #serverKeys: readonly Uint8Array[];
   readonly #signer: Signer;
   readonly #clock: Clock;
   readonly #name: string;
@@ -39,13 +40,14 @@ export class LedgerWitness {
 
   constructor(options: {
     readonly memory: ParticipantMemory;
-    readonly serverKey: Uint8Array;
+    /** The coordinator's keys, the present one last. */
+    readonly serverKeys: readonly Uint8Array[];
     readonly signer: Signer;
     readonly clock: Clock;
     readonly clientId: string;
   }) {
     this.#memory = options.memory;
-    this.#serverKey = options.serverKey;
+    this.#serverKeys = options.serverKeys;
     this.#signer = options.signer;
     this.#clock = options.clock;
     this.#name = `tacit.client/${options.clientId}`;
@@ -53,7 +55,7 @@ export class LedgerWitness {
 
   /** Size of the coordinator's ledger that was verified last. */
   get seenSize(): number {
-    return this.#memory.seen(hex(this.#serverKey))?.size ?? 0;
+    return this.#memory.seen(this.#serverKeys)?.size ?? 0;
   }
 
   /**
@@ -93,9 +95,10 @@ export class LedgerWitness {
   }
 
   async #verify(proof: LedgerProof): Promise<SeenEntry> {
-    const key = hex(this.#serverKey);
+    const serverKey = this.#serverKeys.at(-1) as Uint8Array;
+    const key = hex(serverKey);
     const { origin } = peekCheckpoint(proof.checkpoint);
-    const last = this.#memory.seen(key);
+    const last = this.#memory.seen(this.#serverKeys);
     const {
       line,
       key: own,
@@ -105,7 +108,7 @@ export class LedgerWitness {
       lastSeen: last === undefined ? undefined : { size: last.size, root: fromBase64(last.root) },
       checkpoint: proof.checkpoint,
       proof: proof.consistency.map(fromBase64),
-      logKey: verifierKey(origin, ALGORITHM.ed25519, this.#serverKey),
+      logKey: verifierKey(origin, ALGORITHM.ed25519, serverKey),
       name: this.#name,
       signer: this.#signer,
       clock: this.#clock,

@@ -1,3 +1,4 @@
+import { hex } from '../core/bytes.ts';
 import type { Consent } from '../protocol/messages.ts';
 import type { ClientRecord } from '../secagg/client.ts';
 import { EventLog } from '../store/log.ts';
@@ -39,9 +40,13 @@ export class ParticipantMemory {
     return new ParticipantMemory(log, events);
   }
 
-  /** @param key - hex of the coordinator's public key */
-  seen(key: string): Seen | undefined {
-    return this.#seen.get(key);
+  /** The largest state that was verified of this coordinator's ledger, under whichever of its keys. */
+  seen(keys: readonly Uint8Array[]): Seen | undefined {
+    const all = keys.flatMap((key) => this.#seen.get(hex(key)) ?? []);
+    return all.reduce<Seen | undefined>(
+      (largest, s) => (largest === undefined || s.size >= largest.size ? s : largest),
+      undefined,
+    );
   }
 
   /** What was consented to, signed: said again word for word after a restart. */

@@ -17,6 +17,9 @@ import type { Policy } from './policy.ts';
 /** What the site tells the coordinator: it saw this charge in its place. */
 export type Countersignature = Omit<EntryInput<'countersignature'>, 'kind'>;
 
+/** Stream of a site's own ledger in its store. */
+export const OWN_LEDGER_STREAM = 'own-ledger';
+
 /**
  * The site's own account of its own data, in the same format and from the same code as the coordinator's. What a run may
  * spend is set aside here before the site consents, and the coordinator's charge must be exactly that.
@@ -41,7 +44,13 @@ export class OwnLedger {
     readonly clientId: string;
   }): Promise<OwnLedger> {
     const { store, signer, clock, clientId } = options;
-    const ledger = await openLedger({ store, stream: 'own-ledger', origin: `tacit.client/${clientId}`, signer, clock });
+    const ledger = await openLedger({
+      store,
+      stream: OWN_LEDGER_STREAM,
+      origin: `tacit.client/${clientId}`,
+      signer,
+      clock,
+    });
     return new OwnLedger(ledger, signer, clientId);
   }
 

@@ -1,4 +1,4 @@
-import { base64, fromBase64, hex } from '../core/bytes.ts';
+import { base64, equalBytes, fromBase64 } from '../core/bytes.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
 import { AsyncQueue } from '../core/queue.ts';
 import { rosterHash } from '../ledger/entries.ts';
@@ -20,6 +20,7 @@ import type { RosterEntry, SecaggConfig } from '../secagg/messages.ts';
 import { Agreement } from './agreement.ts';
 import type { ParticipantEvent } from './events.ts';
 import { sayHello } from './hello.ts';
+import { coordinatorKeys } from './known-coordinator.ts';
 import { LedgerWitness, type SeenEntry } from './ledger-witness.ts';
 import { ParticipantMemory } from './memory.ts';
 import type { ParticipantOptions } from './options.ts';
@@ -169,11 +170,11 @@ class Session {
 
   async #join(challenge: Challenge): Promise<boolean> {
     const { organisation, signer } = this.#o;
-    const serverKey = fromBase64(challenge.publicKey);
-    const seen = this.#memory.seen(hex(serverKey))?.size ?? 0;
+    const serverKeys = coordinatorKeys(challenge, this.#code);
+    const seen = this.#memory.seen(serverKeys)?.size ?? 0;
     const welcome = await sayHello(challenge, { code: this.#code, signer, organisation, seen, request: this.#request });
     this.#welcome = welcome;
-    this.#joined ??= await this.#firstTime(serverKey);
+    this.#joined = this.#under(serverKeys, this.#joined ?? (await this.#firstTime(serverKeys)));
     checkTerms(welcome.terms);
     await this.#checkPlan(welcome);
     this.#emit({ kind: 'connection', state: 'connected' });
@@ -187,15 +188,27 @@ class Session {
     return !agreed;
   }
 
-  async #firstTime(serverKey: Uint8Array): Promise<Joined> {
+  /** The coordinator may have changed its key while this site was away. */
+  #under(serverKeys: readonly Uint8Array[], joined: Joined): Joined {
+    const serverKey = serverKeys.at(-1) as Uint8Array;
+    if (equalBytes(serverKey, joined.serverKey)) return joined;
+    return { ...joined, serverKey, witness: this.#witnessOf(serverKeys) };
+  }
+
+  #witnessOf(serverKeys: readonly Uint8Array[]): LedgerWitness {
+    const { signer, clock } = this.#o;
+    return new LedgerWitness({ memory: this.#memory, serverKeys, clock, signer, clientId: this.#clientId });
+  }
+
+  async #firstTime(serverKeys: readonly Uint8Array[]): Promise<Joined> {
     const { store, signer, clock } = this.#o;
     const clientId = this.#clientId;
     const memory = this.#memory;
     const own = await OwnLedger.open({ store, signer, clock, clientId });
     const check = (proof: unknown) => this.#checkLedger(proof);
     return {
-      serverKey,
-      witness: new LedgerWitness({ memory, serverKey, clock, signer, clientId }),
+      serverKey: serverKeys.at(-1) as Uint8Array,
+      witness: this.#witnessOf(serverKeys),
       agreement: new Agreement({ site: this.#o, memory, own, check, request: this.#request, emit: this.#emit }),
     };
   }

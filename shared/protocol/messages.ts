@@ -5,6 +5,7 @@ import { TacitError } from '../core/errors.ts';
 import { sha256, sha256Hex } from '../core/hash.ts';
 import { LIMITS } from '../core/limits.ts';
 import type { Signer } from '../core/signing.ts';
+import { handoverSchema } from '../ledger/entries.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 import type { Terms } from './terms.ts';
 import type { AboutView, RunView } from './views.ts';
@@ -17,7 +18,13 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const words = (max: number) => z.string().min(1).max(max);
 
 /** Server → client, first thing on a connection. The hello signs its nonce, so a recorded hello opens nothing. */
-export const challengeSchema = z.strictObject({ protocol: z.string().max(32), nonce: b64(32), publicKey: b64(32) });
+export const challengeSchema = z.strictObject({
+  protocol: z.string().max(32),
+  nonce: b64(32),
+  publicKey: b64(32),
+  /** Changes of the coordinator's key, oldest first: a client that was invited under an earlier one follows them. */
+  handovers: z.array(handoverSchema).max(100).default([]),
+});
 export type Challenge = z.infer<typeof challengeSchema>;
 
 /** Client → server: who I am. Signed over protocol, nonce and coordinator key. */

@@ -1,0 +1,23 @@
+import { LedgerReader } from '../../../shared/ledger/reader.ts';
+import { LEDGER_STREAM, openConfiguredStore } from '../../open-store.ts';
+import { configOf } from '../settings.ts';
+
+export const STORE_SETTINGS = ['dataDir', 'store', 'origin'] as const;
+
+/** The configured coordinator's ledger, read only: needs neither its key nor its passphrase. */
+export async function withReader(
+  options: Readonly<Record<string, unknown>>,
+  use: (reader: LedgerReader, store: Awaited<ReturnType<typeof openConfiguredStore>>, dataDir: string) => Promise<void>,
+): Promise<void> {
+  const { config } = await configOf(options);
+  const store = await openConfiguredStore(config);
+  try {
+    await use(
+      await LedgerReader.openReader({ store, stream: LEDGER_STREAM, origin: config.origin }),
+      store,
+      config.dataDir,
+    );
+  } finally {
+    await store.close();
+  }
+}
