@@ -13,6 +13,7 @@ import { pretrainCommand } from './commands/pretrain.ts';
 import { privacyCommand } from './commands/privacy.ts';
 import { runCommands } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
+import { trainCommand } from './commands/train.ts';
 
 /** Everything but `tacit client`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
@@ -30,6 +31,7 @@ export function main(argv: readonly string[]): Promise<number> {
     budgetCommand(),
     ledgerCommand(),
     modelCommand(),
+    trainCommand(),
     pretrainCommand(),
     distilCommand(),
     doctorCommand(),

@@ -3,7 +3,7 @@ import { TacitError } from '../core/errors.ts';
 import type { NamedTensor, Weights } from '../tensor/named.ts';
 import { readWeights, writeSafetensors } from '../tensor/safetensors.ts';
 import { type BertConfig, parseBertConfig } from './config.ts';
-import type { BertErrorCode, Head } from './types.ts';
+import type { BertErrorCode, BertTask, Head } from './types.ts';
 
 /** Files of a model directory by path relative to it. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>;
@@ -57,10 +57,17 @@ export interface WriteModelDirectory {
   readonly dtype?: 'F32' | 'F16';
   /** Class names, written as `id2label`. */
   readonly labelNames?: readonly string[];
+  /** Written as `problem_type`, by which transformers chooses the loss. */
+  readonly task?: BertTask;
+  /** `pooler`: a mean head that the model also has is left out. Default: what the config describes. */
+  readonly head?: Head;
+  /** Weights above this go into several files with an index, as transformers writes them. Default: one file. */
+  readonly maxShardBytes?: number;
 }
 
 /** The directory that `transformers` opens with no conversion: `BertForSequenceClassification` when there is a classifier. */
-export function writeModelDirectory(model: WriteModelDirectory): Map<string, Uint8Array> {
+export function writeModelDirectory(given: WriteModelDirectory): Map<string, Uint8Array> {
+  const model = given.head === 'pooler' ? withoutMeanHead(given) : given;
   const prefix = model.namesOnDisk ?? 'bert.';
   const stored = [...model.weights.values()].map((t): [string, NamedTensor] => {
     const name = prefix === '' && t.name.startsWith('bert.') ? t.name.slice(5) : t.name;
@@ -68,12 +75,42 @@ export function writeModelDirectory(model: WriteModelDirectory): Map<string, Uin
   });
   return new Map([
     ['config.json', json(configJson(model))],
-    [oneFile, writeSafetensors(new Map(stored), { dtype: model.dtype ?? 'F32' })],
+    ...weightFiles(new Map(stored), model),
     ...model.tokenizer,
   ]);
 }
 
-function configJson({ config, weights, dtype, labelNames }: WriteModelDirectory): Record<string, unknown> {
+/** `model.safetensors`, or shards of at most `maxShardBytes` (a larger tensor has one to itself) and their index. */
+function weightFiles(weights: Weights, { dtype = 'F32', maxShardBytes = Infinity }: WriteModelDirectory) {
+  const size = (t: NamedTensor): number => t.data.length * (dtype === 'F16' ? 2 : 4);
+  const shards: Map<string, NamedTensor>[] = [];
+  let room = 0;
+  for (const [name, tensor] of weights) {
+    if (shards.length === 0 || size(tensor) > room) {
+      shards.push(new Map());
+      room = maxShardBytes;
+    }
+    shards.at(-1)?.set(name, tensor);
+    room -= size(tensor);
+  }
+  if (shards.length <= 1) return [[oneFile, writeSafetensors(weights, { dtype })]] as const;
+  const number = (n: number): string => String(n).padStart(5, '0');
+  const names = shards.map((_, i) => `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`);
+  const map = Object.fromEntries(shards.flatMap((shard, i) => [...shard.keys()].map((name) => [name, names[i]])));
+  const total = [...weights.values()].reduce((n, t) => n + size(t), 0);
+  return [
+    ...shards.map((shard, i) => [names[i] as string, writeSafetensors(shard, { dtype })] as const),
+    [indexFile, json({ metadata: { total_size: total }, weight_map: map })] as const,
+  ];
+}
+
+function withoutMeanHead(model: WriteModelDirectory): WriteModelDirectory {
+  const { tacit: _tacit, ...raw } = model.config.raw;
+  const weights = new Map([...model.weights].filter(([name]) => !name.startsWith('head.dense.')));
+  return { ...model, config: { ...model.config, meanLayers: undefined, raw }, weights };
+}
+
+function configJson({ config, weights, dtype, labelNames, task }: WriteModelDirectory): Record<string, unknown> {
   const names = labelNames ?? config.labelNames;
   const labels =
     names === undefined
@@ -88,6 +125,7 @@ function configJson({ config, weights, dtype, labelNames }: WriteModelDirectory)
     ...config.raw,
     ...(architecture === undefined ? {} : { architectures: [architecture] }),
     ...labels,
+    ...(task === undefined ? {} : { problem_type: `${task}${task === 'regression' ? '' : '_classification'}` }),
     dtype: dtype === 'F16' ? 'float16' : 'float32',
   };
 }

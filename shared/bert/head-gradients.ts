@@ -115,7 +115,7 @@ function membersOf(units: Int32Array, rows: number): number[][] {
     members[unit] ??= [];
     (members[unit] as number[]).push(row);
   }
-  const missing = Array.from(members).findIndex((rowsOfUnit) => rowsOfUnit === undefined);
+  const missing = (Array.from(members) as (number[] | undefined)[]).indexOf(undefined);
   if (missing !== -1) throw invalid(`unit ${missing} has no row`);
   return members;
 }

@@ -27,6 +27,7 @@ const CONFIGURATION = new Set([
   'PROTOCOL_VERSION',
   'KEYSTORE_LOCKED',
   'KEYSTORE_INVALID',
+  'HUB_NAME_INVALID',
 ]);
 const BUDGET = new Set(['POLICY_REFUSED']);
 const VERIFICATION = new Set([

@@ -1,14 +1,21 @@
 import { TacitError } from '../core/errors.ts';
 import type { TextErrorCode } from './errors.ts';
 
+export type TextTask = 'classification' | 'multi-label' | 'regression';
+
 /** Which columns (CSV) or keys (JSONL) of a file are what. */
 export interface RecordColumns {
   /** Several columns are joined by a line break, in this order. */
   readonly text: string | readonly string[];
   readonly label: string;
   readonly person?: string;
-  /** The plan's labels; a record with another one is dropped and reported. */
-  readonly labels: readonly string[];
+  /**
+   * What the label column holds. `classification` (default): one label. `multi-label`: any number of them, separated by
+   * `;` or `|` (JSONL: a list). `regression`: a number.
+   */
+  readonly task?: TextTask;
+  /** The plan's labels; a record with another one is dropped and reported. `any`: whatever is there. Not read for regression. */
+  readonly labels: readonly string[] | 'any';
   /** Values of the label column that stand for a label, e.g. `{ "1": "World" }`. */
   readonly labelValues?: Readonly<Record<string, string>>;
   /** Names of the columns of a CSV file that has no header line. */

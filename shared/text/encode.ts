@@ -19,12 +19,14 @@ export function encodeRecords(
   tokenizer: Tokenizer,
   { labels, maxTokens }: { readonly labels: readonly string[]; readonly maxTokens: number },
 ): EncodedExample[] {
-  return records.map(({ id, text, label }) => {
+  return records.map(({ id, text, label, values }) => {
+    const { ids } = tokenizer.encode(text, maxTokens);
+    if (values !== undefined) return { ids, label: 0, values: Float32Array.from(values) };
     const index = labels.indexOf(label);
     if (index === -1)
       throw new TacitError<TextErrorCode>('DATA_LABELS', `a record's label is not one of ${labels.join(', ')}`, {
         where: id,
       });
-    return { ids: tokenizer.encode(text, maxTokens).ids, label: index };
+    return { ids, label: index };
   });
 }

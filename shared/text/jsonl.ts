@@ -31,11 +31,12 @@ function parseObject(text: string): Map<string, string> | undefined {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   return new Map(
-    Object.entries(value).map(([key, v]) => [
-      key,
-      typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean' ? String(v) : '',
-    ]),
+    Object.entries(value).map(([key, v]) => [key, Array.isArray(v) ? v.map(textOf).join(';') : textOf(v)]),
   );
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
 }
 
 /** JSONL of records with the keys `text`, `label` and, where there is one, `person`. */

@@ -136,7 +136,7 @@ function withoutDuplicates(
     const earlier = repeats[i] as number;
     if (earlier === -1) {
       place[i] = kept.push(item) - 1;
-      report.keep(item.record);
+      report.keep(item.record, [item.record.label]);
     } else {
       report.drop(exact[i] === 1 ? 'duplicate' : 'near-duplicate', item.record.id, 1);
       if ((read[earlier] as Kept).record.label !== item.record.label) conflicts++;

@@ -1,12 +1,12 @@
 import { TacitError } from '../core/errors.ts';
 import { LIMITS } from '../core/limits.ts';
-import type { RecordColumns, Row } from './columns.ts';
+import type { RecordColumns, Row, TextTask } from './columns.ts';
 import { csvRows } from './csv.ts';
 import type { TextErrorCode } from './errors.ts';
 import { jsonlRows } from './jsonl.ts';
 import { type DataReport, ReportBuilder } from './report.ts';
 
-export type { RecordColumns, Row };
+export type { RecordColumns, Row, TextTask };
 
 /** One labelled text of a participant. It never leaves the process that read it. */
 export interface TextRecord {
@@ -14,8 +14,10 @@ export interface TextRecord {
   readonly id: string;
   /** Not empty, at most LIMITS.recordBytes characters. */
   readonly text: string;
-  /** One of the plan's labels. */
+  /** One of the plan's labels; as written for multi-label and regression. */
   readonly label: string;
+  /** Multi-label: 1 for each of the plan's labels that it has, else 0. Regression: the number. */
+  readonly values?: readonly number[];
   /** Whose record it is, when the unit of privacy is a person. */
   readonly person?: string;
 }
@@ -58,10 +60,17 @@ export function collectRecords(rows: Iterable<Row>, columns: RecordColumns): Par
         throw new TacitError<TextErrorCode>('DATA_TOO_LARGE', `more than ${LIMITS.records} records`, { where: source });
       }
       records.push(record);
-      report.keep(record);
+      report.keep(record, countedLabels(record, columns));
     }
   }
   return { records, report: report.finish() };
+}
+
+/** The labels under which a record is counted in the report; a number is no label. */
+function countedLabels({ label, values }: TextRecord, { task, labels }: RecordColumns): readonly string[] {
+  if (task === 'regression') return [];
+  if (task === 'multi-label' && labels !== 'any') return labels.filter((_, i) => values?.[i] === 1);
+  return [label];
 }
 
 function toRecord(
@@ -78,15 +87,39 @@ function toRecord(
   if (text === '') return 'empty-text';
   if (text.length > LIMITS.recordBytes) return 'too-long';
   const written = (values.get(columns.label) ?? '').trim();
-  const label =
-    columns.labelValues !== undefined && Object.hasOwn(columns.labelValues, written)
-      ? columns.labelValues[written]
-      : written;
-  if (label === undefined || !columns.labels.includes(label)) return 'unknown-label';
-  const id = `${source}:${line}`;
-  if (columns.person === undefined) return { id, text, label };
+  const target = targetOf(written, columns);
+  if (target === undefined) return 'unknown-label';
+  const record = { id: `${source}:${line}`, text, ...target };
+  if (columns.person === undefined) return record;
   const person = (values.get(columns.person) ?? '').trim();
-  return person === '' ? 'no-person' : { id, text, label, person };
+  return person === '' ? 'no-person' : { ...record, person };
+}
+
+/** What the label column says, or undefined when the plan does not know it. */
+function targetOf(written: string, columns: RecordColumns): Pick<TextRecord, 'label' | 'values'> | undefined {
+  const { labels, labelValues, task = 'classification' } = columns;
+  const named = (value: string): string =>
+    labelValues !== undefined && Object.hasOwn(labelValues, value) ? (labelValues[value] as string) : value;
+  if (task === 'regression') {
+    const value = written === '' ? Number.NaN : Number(written);
+    return Number.isFinite(value) ? { label: written, values: [value] } : undefined;
+  }
+  if (task === 'classification') {
+    const label = named(written);
+    return (labels === 'any' ? label !== '' : labels.includes(label)) ? { label } : undefined;
+  }
+  const own = new Set(labelParts(written).map(named));
+  if (labels === 'any') return { label: [...own].join(';') };
+  if (![...own].every((label) => labels.includes(label))) return undefined;
+  return { label: written, values: labels.map((label) => (own.has(label) ? 1 : 0)) };
+}
+
+/** The labels of a multi-label record. */
+export function labelParts(written: string): string[] {
+  return written
+    .split(/[;|]/)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 /** Refuses a reading that kept nothing, with the reason that took most. @throws DATA_EMPTY, DATA_LABELS */
@@ -100,7 +133,7 @@ export function requireRecords(parsed: ParsedRecords, columns: RecordColumns): P
   if (most?.reason === 'unknown-label') {
     throw new TacitError<TextErrorCode>(
       'DATA_LABELS',
-      `none of ${most.count} record(s) has a label of the plan: ${columns.labels.join(', ')}`,
+      `none of ${most.count} record(s) has a label of the plan: ${[columns.labels].flat().join(', ')}`,
       {
         where,
         fix: 'Check which column is the label, and that its values are spelled as in the plan.',

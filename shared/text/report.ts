@@ -47,8 +47,9 @@ export class ReportBuilder {
     this.dropped.set(reason, entry);
   }
 
-  keep(record: TextRecord): void {
-    this.labels.set(record.label, (this.labels.get(record.label) ?? 0) + 1);
+  /** @param labels - under which it is counted */
+  keep(record: TextRecord, labels: readonly string[]): void {
+    for (const label of labels) this.labels.set(label, (this.labels.get(label) ?? 0) + 1);
     this.lengths.push(record.text.length);
     if (record.person !== undefined) this.persons.add(record.person);
   }

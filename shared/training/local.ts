@@ -1,17 +1,17 @@
-import { addProximal } from '../aggregation/fedavg.ts';
+import { addProximal, meanUpdate } from '../aggregation/fedavg.ts';
 import type { Bert } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import { type Rng, shuffle } from '../core/rng.ts';
+import { decode, type MechanismParameters, privatise } from '../privacy/mechanism.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
 import { clippedGradientSum, type GradientSum } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
-import { evaluate } from './evaluate.ts';
 import type { FeatureCache } from './features.ts';
-import type { Metrics } from './metrics.ts';
-import { createOptimizer, type OptimizerSpec } from './optimizers.ts';
+import { createOptimizer, type OptimizerSpec, type OptimizerState } from './optimizers.ts';
 import { learningRateAt, type Schedule } from './schedules.ts';
+import { poissonSampleUnits, type Units } from './units.ts';
 import { squaredLength, trainingSpace } from './vectors.ts';
 
 export interface LocalTraining {
@@ -19,7 +19,7 @@ export interface LocalTraining {
   readonly examples: readonly EncodedExample[];
   readonly shape: BatchShape;
   readonly epochs: number;
-  /** Examples a step; more than the shape's rows are accumulated over micro-batches. */
+  /** Examples a step; more than the shape's rows are accumulated over micro-batches. With `privacy`: units, expected. */
   readonly batchSize: number;
   readonly optimizer: OptimizerSpec;
   readonly schedule: Schedule;
@@ -28,9 +28,30 @@ export interface LocalTraining {
   /** FedProx: pull towards the weights that training began with. */
   readonly proximalMu?: number;
   readonly features?: FeatureCache;
-  /** Shuffles the batches. */
+  /** Drop values at the config's rates, by masks that this seed decides. */
+  readonly dropoutSeed?: number;
+  /** DP-SGD in this process (Abadi et al. 2016): Poisson samples, clipped units, noise, the same code as a federated client. */
+  readonly privacy?: LocalPrivacy;
+  /** Where an interrupted training goes on; every other option, and the seed of `rng`, must be what they were. */
+  readonly resume?: TrainingState;
+  /** Shuffles the batches; with `privacy`, draws samples and noise. */
   readonly rng: Rng;
   readonly signal?: AbortSignal;
+}
+
+export interface LocalPrivacy {
+  /** minimumCohort − colluders is 1: this process's noise alone has to do. */
+  readonly mechanism: MechanismParameters;
+  /** The unit of privacy; absent: the record. */
+  readonly units?: Units;
+}
+
+/** What a training needs besides its options to go on. */
+export interface TrainingState {
+  /** Steps done. */
+  readonly step: number;
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
 }
 
 export interface LocalStep {
@@ -43,15 +64,27 @@ export interface LocalStep {
   readonly examples: number;
   readonly meanLoss: number;
   readonly dropped: readonly number[];
+  /** A copy of where training stands. */
+  state(): TrainingState;
+}
+
+/** Steps of a whole training. */
+export function stepsOf({
+  examples,
+  batchSize,
+  epochs,
+  privacy,
+}: Pick<LocalTraining, 'examples' | 'batchSize' | 'epochs' | 'privacy'>): number {
+  return epochs * Math.ceil((privacy?.units?.count ?? examples.length) / batchSize);
 }
 
 /**
- * Plain training, for public data, for debugging (algorithm `none`) and for comparing private with plain. The bert
- * holds the trained weights. Leaving the iteration stops it between two steps.
+ * Training in one process: plain, for public data, for debugging (algorithm `none`) and for comparing with private; or,
+ * with `privacy`, DP-SGD. The bert holds the trained weights. Leaving the iteration stops it between two steps.
  * @throws TRAINING_OPTION, TRAINING_STOPPED
  */
 export async function* trainLocally(options: LocalTraining): AsyncGenerator<LocalStep> {
-  const { bert, examples, batchSize, shape, signal, features } = options;
+  const { bert, batchSize, resume } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0)) {
     throw new TacitError<TrainingErrorCode>(
       'TRAINING_OPTION',
@@ -59,50 +92,33 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
     );
   }
   const { space, weights, gradient } = trainingSpace(bert.trainableLayout.length, options.optimizer);
-  const optimizer = createOptimizer(options.optimizer, undefined, space);
+  const optimizer = createOptimizer(options.optimizer, resume?.optimizer, space);
   const decayed = decayMask(bert.trainableLayout);
   const start = bert.trainable();
-  weights.set(start);
-  const perEpoch = Math.ceil(examples.length / batchSize);
-  for (let step = 0; step < options.epochs * perEpoch; ) {
-    const order = shuffle(
-      options.rng,
-      Array.from(examples, (_, i) => i),
-    );
-    for (let at = 0; at < order.length; at += batchSize) {
-      const indices = order.slice(at, at + batchSize);
-      const part = await clippedGradientSum({
-        bert,
-        examples,
-        indices,
-        shape,
-        l2Clip: Number.POSITIVE_INFINITY,
-        into: gradient,
-        ...(features === undefined ? {} : { features }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-      const learningRate = learningRateAt(options.schedule, step++);
-      if (part.examples > 0) {
-        let scale = meanScale(part, options.gradientNorm);
-        if (options.proximalMu !== undefined) {
-          for (let i = 0; i < part.sum.length; i++) part.sum[i] = scale * (part.sum[i] as number);
-          addProximal(part.sum, weights, start, options.proximalMu);
-          scale = 1;
-        }
-        optimizer.step(weights, part.sum, learningRate, decayed, scale);
-        bert.setTrainable(weights);
+  weights.set(resume?.weights ?? start);
+  bert.setTrainable(weights);
+  const steps = stepsOf(options);
+  let step = 0;
+  for (const indices of samples(options, steps)) {
+    step++;
+    if (step <= (resume?.step ?? 0)) continue;
+    const part = await stepGradient(options, indices, step, gradient);
+    const learningRate = learningRateAt(options.schedule, step - 1);
+    if (part.stepped) {
+      let { scale } = part;
+      if (options.proximalMu !== undefined) {
+        for (let i = 0; i < part.sum.length; i++) part.sum[i] = scale * (part.sum[i] as number);
+        addProximal(part.sum, weights, start, options.proximalMu);
+        scale = 1;
       }
-      const epoch = Math.ceil(step / perEpoch);
-      yield {
-        step,
-        steps: options.epochs * perEpoch,
-        epoch,
-        learningRate,
-        examples: part.examples,
-        meanLoss: part.meanLoss,
-        dropped: part.dropped,
-      };
+      optimizer.step(weights, part.sum, learningRate, decayed, scale);
+      bert.setTrainable(weights);
     }
+    const { examples, meanLoss, dropped } = part;
+    const epoch = Math.ceil((step * options.epochs) / steps);
+    const done = step;
+    const state = (): TrainingState => ({ step: done, weights: weights.slice(), optimizer: optimizer.state() });
+    yield { step, steps, epoch, learningRate, examples, meanLoss, dropped, state };
   }
 }
 
@@ -111,6 +127,52 @@ function meanScale({ sum, examples }: GradientSum, bound: number | undefined): n
   const norm = bound === undefined ? 0 : Math.sqrt(squaredLength(sum)) / examples;
   return (bound !== undefined && norm > bound ? bound / norm : 1) / examples;
 }
+
+/** Whose gradients each step takes: shuffled batches, or with `privacy` a Poisson sample of the units. */
+function* samples({ examples, epochs, batchSize, privacy, rng }: LocalTraining, steps: number): Generator<number[]> {
+  if (privacy !== undefined) {
+    const units = privacy.units ?? { of: Int32Array.from(examples.keys()), count: examples.length };
+    const probability = Math.min(1, batchSize / units.count);
+    for (let step = 0; step < steps; step++) yield poissonSampleUnits(units, probability, rng);
+    return;
+  }
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const order = shuffle(rng, [...examples.keys()]);
+    for (let at = 0; at < order.length; at += batchSize) yield order.slice(at, at + batchSize);
+  }
+}
+
+/** A step's gradient: `scale` times `sum`. An empty plain batch is no step; a private one always is, with its noise. */
+async function stepGradient(
+  { bert, examples, shape, features, signal, dropoutSeed, privacy, batchSize, rng, gradientNorm }: LocalTraining,
+  indices: readonly number[],
+  step: number,
+  into: Float32Array,
+): Promise<GradientSum & { readonly scale: number; readonly stepped: boolean }> {
+  const units = privacy?.units;
+  const part = await clippedGradientSum({
+    bert,
+    examples,
+    indices,
+    shape,
+    into,
+    l2Clip: privacy?.mechanism.l2Clip ?? Number.POSITIVE_INFINITY,
+    ...(features === undefined ? {} : { features }),
+    ...(units === undefined ? {} : { units }),
+    ...(dropoutSeed === undefined ? {} : { dropoutSeed: dropoutSeed + step * MASKS_A_STEP }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (privacy === undefined) return { ...part, stepped: part.examples > 0, scale: meanScale(part, gradientNorm) };
+  const { mechanism } = privacy;
+  const noisy = decode(privatise(part.sum, mechanism, rng, part.units).values, mechanism);
+  const expected = Math.min(batchSize, units?.count ?? examples.length);
+  into.set(meanUpdate(noisy, expected, mechanism.l2Clip));
+  // The update points down the gradient; the optimizer wants the gradient.
+  return { ...part, sum: into, stepped: true, scale: -1 };
+}
+
+/** Micro-batches of one step never reach this many, so no two draw the same dropout masks. */
+const MASKS_A_STEP = 1 << 16;
 
 /** Weight decay spares biases and layer norms, as in BERT's own training (Devlin et al. 2019). */
 export function decayMask(layout: Layout): Uint8Array {
@@ -125,37 +187,4 @@ export function limitNorm(vector: Float32Array | Float64Array, bound: number): n
   const norm = Math.sqrt(squaredLength(vector));
   if (norm > bound) for (let i = 0; i < vector.length; i++) vector[i] = ((vector[i] as number) * bound) / norm;
   return norm;
-}
-
-export interface EarlyStopping {
-  readonly held: readonly EncodedExample[];
-  readonly heldFeatures?: FeatureCache;
-  readonly classes: number;
-  /** Steps between two evaluations. */
-  readonly every: number;
-  /** Evaluations without a better loss before training stops. */
-  readonly patience: number;
-}
-
-/** Trains until the held-out loss stops falling and puts the best weights into the bert. */
-export async function trainWithEarlyStopping(
-  options: LocalTraining,
-  stopping: EarlyStopping,
-  onStep?: (step: LocalStep, metrics: Metrics | undefined) => void,
-): Promise<{ readonly step: number; readonly metrics: Metrics }> {
-  const { bert, shape } = options;
-  const look = (): Promise<Metrics> => evaluate(bert, stopping.held, stopping.classes, shape, stopping.heldFeatures);
-  let best = { step: 0, metrics: await look(), weights: bert.trainable() };
-  let worse = 0;
-  for await (const step of trainLocally(options)) {
-    const metrics = step.step % stopping.every === 0 || step.step === step.steps ? await look() : undefined;
-    onStep?.(step, metrics);
-    if (metrics === undefined) continue;
-    if (metrics.loss < best.metrics.loss) {
-      best = { step: step.step, metrics, weights: bert.trainable() };
-      worse = 0;
-    } else if (++worse >= stopping.patience) break;
-  }
-  bert.setTrainable(best.weights);
-  return { step: best.step, metrics: best.metrics };
 }

@@ -23,7 +23,7 @@ const unary: Readonly<Record<string, string>> = {
  * that a new round's weights need no new session and onnxruntime reads them where they lie.
  */
 export function toOnnx(graph: Graph): Uint8Array {
-  const lowering = new Lowering(graph);
+  const lowering = new Lowering(graph, outputName);
   return encodeModel({
     nodes: graph.nodes.flatMap((node) => lowering.lower(node)),
     initializers: [
@@ -41,16 +41,30 @@ export function outputName(name: string): string {
   return `out:${name}`;
 }
 
-class Lowering {
+/**
+ * For a model file that other programs open: any number of rows and tokens, standard operators only. The graph was
+ * traced with `batch` and `tokens` of which no other dimension is a multiple; `sequence` names an int64 tensor [1].
+ */
+export interface Portable {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly sequence: string;
+}
+
+/** One graph's nodes as ONNX nodes; what they need besides is collected in `initializers`. */
+export class Lowering {
   readonly initializers: OnnxTensor[] = [];
   readonly #names = new Map<number, string>();
   readonly #graph: Graph;
   readonly #known = new Set<string>();
 
-  constructor(graph: Graph) {
+  readonly #portable: Portable | undefined;
+
+  constructor(graph: Graph, nameOfOutput: (name: string) => string, portable?: Portable) {
     this.#graph = graph;
+    this.#portable = portable;
     for (const v of [...graph.feeds, ...graph.parameters]) this.#names.set(v.value.id, v.name);
-    for (const o of graph.outputs) this.#names.set(o.value.id, outputName(o.name));
+    for (const o of graph.outputs) this.#names.set(o.value.id, nameOfOutput(o.name));
   }
 
   lower(node: Node): OnnxNode[] {
@@ -75,7 +89,7 @@ class Lowering {
           attributes: { keepdims: { int: node.keepDims ? 1 : 0 } },
         });
       case 'reshape':
-        return to('Reshape', { inputs: [...inputs, this.#ints(this.#shape(node.outputs[0]))] });
+        return this.#reshape(this.#shape(node.outputs[0]), inputs[0] as string, outputs[0] as string);
       case 'transpose':
         return to('Transpose', { attributes: { perm: { ints: node.permutation } } });
       case 'slice':
@@ -104,7 +118,38 @@ class Lowering {
     const attributes = { transA: { int: node.transposeA ? 1 : 0 }, transB: { int: node.transposeB ? 1 : 0 } };
     if (this.#shape(node.inputs[0]).length === 2) return [{ type: 'Gemm', inputs, outputs, attributes }];
     if (!node.transposeA && !node.transposeB) return [{ type: 'MatMul', inputs, outputs }];
+    if (this.#portable !== undefined) return this.#transposedMatmul(node, inputs, outputs[0] as string);
     return [{ type: 'FusedMatMul', domain: 'com.microsoft', inputs, outputs, attributes }];
+  }
+
+  /** The last two axes swapped by a node of their own. */
+  #transposedMatmul(node: Extract<Node, { op: 'matmul' }>, inputs: string[], output: string): OnnxNode[] {
+    const swapped = [node.transposeA, node.transposeB];
+    const perm = this.#shape(node.inputs[0]).map((_, axis) => axis);
+    perm.push(...perm.splice(-2).reverse());
+    const transposes = inputs.flatMap((input, i): OnnxNode[] =>
+      swapped[i] === true
+        ? [{ type: 'Transpose', inputs: [input], outputs: [`${output}:t${i}`], attributes: { perm: { ints: perm } } }]
+        : [],
+    );
+    const operands = inputs.map((input, i) => (swapped[i] === true ? `${output}:t${i}` : input));
+    return [...transposes, { type: 'MatMul', inputs: operands, outputs: [output] }];
+  }
+
+  #reshape(shape: readonly number[], input: string, output: string): OnnxNode[] {
+    const portable = this.#portable;
+    if (portable === undefined) return [{ type: 'Reshape', inputs: [input, this.#ints(shape)], outputs: [output] }];
+    // Rows are free, so the first dimension is whatever is left over; the sequence length is read at run time.
+    const free = shape[0] === portable.batch || shape[0] === portable.batch * portable.tokens;
+    const dims = shape.map((d, axis) => (axis === 0 && free ? -1 : d));
+    if (!dims.includes(portable.tokens))
+      return [{ type: 'Reshape', inputs: [input, this.#ints(dims)], outputs: [output] }];
+    const parts = dims.map((d) => (d === portable.tokens ? portable.sequence : this.#ints([d])));
+    const target = `${output}:shape`;
+    return [
+      { type: 'Concat', inputs: parts, outputs: [target], attributes: { axis: { int: 0 } } },
+      { type: 'Reshape', inputs: [input, target], outputs: [output] },
+    ];
   }
 
   /** A product of one row with one column for each n: no temporary of the operands' size, and a vector kernel. */

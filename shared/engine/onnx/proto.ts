@@ -30,7 +30,8 @@ export type OnnxAttribute =
 export interface OnnxValueInfo {
   readonly name: string;
   readonly type: number;
-  readonly shape: readonly number[];
+  /** A name stands for a length that differs from run to run. */
+  readonly shape: readonly (number | string)[];
 }
 
 export interface OnnxModel {
@@ -82,7 +83,7 @@ function encodeTensor(tensor: OnnxTensor): Uint8Array {
 }
 
 function encodeValueInfo(value: OnnxValueInfo): Uint8Array {
-  const shape = concat(...value.shape.map((d) => message(1, varint(1, d))));
+  const shape = concat(...value.shape.map((d) => message(1, typeof d === 'string' ? text(2, d) : varint(1, d))));
   return concat(text(1, value.name), message(2, message(1, concat(varint(1, value.type), message(2, shape)))));
 }
 

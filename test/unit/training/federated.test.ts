@@ -8,9 +8,10 @@ import { mechanismParameters } from '../../../shared/privacy/mechanism.ts';
 import type { EncodedExample } from '../../../shared/text/encode.ts';
 import { centralRounds } from '../../../shared/training/central.ts';
 import { clippedGradientSum, type GradientRequest } from '../../../shared/training/dp-fedsgd.ts';
+import { trainWatched } from '../../../shared/training/early-stopping.ts';
 import { evaluate } from '../../../shared/training/evaluate.ts';
 import { createFeatureCache } from '../../../shared/training/features.ts';
-import { decayMask, trainLocally, trainWithEarlyStopping } from '../../../shared/training/local.ts';
+import { decayMask, trainLocally } from '../../../shared/training/local.ts';
 import { clippedLocalDelta, localDpSgdDelta } from '../../../shared/training/local-dp.ts';
 import { noisySum } from '../../../shared/training/noise.ts';
 
@@ -233,12 +234,13 @@ describe('training', () => {
       gradientNorm: 1,
     } as const;
     const before = await evaluate(bert, held, 3, shape);
-    const best = await trainWithEarlyStopping(
-      { ...options, rng: seededRng('local') },
-      { held, classes: 3, every: 5, patience: 2 },
-    );
-    expect(best.metrics.accuracy).toBeGreaterThan(before.accuracy + 0.2);
-    expect((await evaluate(bert, held, 3, shape)).loss).toBeCloseTo(best.metrics.loss, 5);
+    const look = () => evaluate(bert, held, 3, shape);
+    const watched = trainWatched({ ...options, rng: seededRng('local') }, { evaluate: look, every: 5, patience: 2 });
+    let next = await watched.next();
+    while (next.done !== true) next = await watched.next();
+    const after = await look();
+    expect(after.accuracy).toBeGreaterThan(before.accuracy + 0.2);
+    expect(after.loss).toBeCloseTo(next.value.loss, 5);
     const moved = async (proximalMu: number) => {
       bert.setTrainable(start);
       let last = { step: 0, steps: 0, epoch: 0 };
