@@ -47,7 +47,7 @@ export function trainCommand(): Command {
     .option('--every <steps>', 'steps between two evaluations; by default an epoch')
     .option('--epsilon <e>', 'privacy budget; without it training is plain')
     .option('--delta <d>', 'with --epsilon', '1e-5')
-    .option('--clip <c>', "with --epsilon: bound on one record's (person's) gradient; see tacit model advise-clip", '1')
+    .option('--clip <c>', "with --epsilon: bound on one record's (person's) gradient", '1')
     .option('--seed <text>', 'repeat an experiment; with --epsilon the noise is then no secret')
     .option('--resume', 'go on where Ctrl-C or a crash ended the same command')
     .option('--json', 'one JSON object a line')
@@ -124,7 +124,10 @@ function introduce(session: TrainSession, engine: string, terminal: Terminal): v
     );
   terminal.say(`labels     ${labels.join(', ')}`);
   terminal.say(`trains     ${parameters} numbers in ${steps} steps on ${engine}${settings.resume ? ', resumed' : ''}`);
-  if (promise === undefined) return terminal.say('privacy    none: this model may repeat what it was trained on');
+  if (promise === undefined) {
+    terminal.say('privacy    none: this model may repeat what it was trained on');
+    return;
+  }
   const { epsilon, delta, unit, noiseMultiplier, repeatable } = promise.view;
   terminal.say(
     `privacy    eps ${epsilon}, delta ${formatDelta(delta)}, unit: ${unit}; noise multiplier ${noiseMultiplier.toFixed(3)}`,
