@@ -32,8 +32,9 @@ function linesOf(event: Exclude<ParticipantEvent, { kind: 'phase' }>, rounds: nu
       return [`refused    ${event.code}: ${event.reason}`];
     case 'trained': {
       const loss = Number.isFinite(event.loss) ? `   loss ${event.loss.toFixed(3)}` : '';
+      const left = event.dropped === undefined ? '' : `   ${event.dropped} left out: loss or gradient not finite`;
       return [
-        `${roundTag(event.round, rounds, 'trained')}${event.examples} examples${loss}   ${formatSeconds(event.seconds)}`,
+        `${roundTag(event.round, rounds, 'trained')}${event.examples} examples${loss}   ${formatSeconds(event.seconds)}${left}`,
       ];
     }
     case 'uploaded':

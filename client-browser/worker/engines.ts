@@ -1,6 +1,6 @@
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
-import { selfCheck } from '../../shared/bert/self-check.ts';
+import { GPU_TOLERANCE, selfCheck } from '../../shared/bert/self-check.ts';
 import { errorCode } from '../../shared/core/errors.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createFallbackEngine } from '../../shared/engine/fallback.ts';
@@ -14,8 +14,6 @@ import {
 import { createTfjsEngine } from '../../shared/engine/tfjs/engine.ts';
 import type { Tf } from '../../shared/engine/tfjs/kernels.ts';
 
-/** GPUs round differently from processors, and WebGL may keep fewer bits; wrong kernels are wrong by far more. */
-const GPU_TOLERANCE = 2e-3;
 /** Examples in one step of the benchmark (shared/bert/self-check.ts). */
 const BENCHMARK_EXAMPLES = 4;
 

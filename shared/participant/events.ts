@@ -31,6 +31,8 @@ export type ParticipantEvent =
       readonly examples: number;
       readonly loss: number;
       readonly seconds: number;
+      /** Examples left out because their loss or gradient was not finite; absent: none. The noise is added all the same. */
+      readonly dropped?: number;
     }
   | {
       readonly kind: 'uploaded';

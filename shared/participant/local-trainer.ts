@@ -58,7 +58,8 @@ class LocalTrainer implements Trainer {
       signal: request.signal,
       ...(features === undefined ? {} : { features }),
     });
-    return { sum: result.sum, examples: result.examples, loss: result.meanLoss };
+    const { sum, meanLoss, dropped } = result;
+    return { sum, examples: result.examples, loss: meanLoss, dropped: dropped.length };
   }
 
   async dispose(): Promise<void> {

@@ -17,7 +17,7 @@ import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageNam
 import { bytesToFloat32 } from '../tensor/float32.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { ParticipantMemory } from './memory.ts';
-import type { Trainer } from './trainer.ts';
+import type { TrainedSum, Trainer } from './trainer.ts';
 
 export interface RoundContext {
   readonly clientId: string;
@@ -88,9 +88,10 @@ export class RoundParticipant {
     const { round, stage } = this.#config;
     this.#phase('training');
     const started = this.#c.clock.now();
-    const { sum, examples, loss } = await this.#train();
+    const { sum, examples, loss, dropped = 0 } = await this.#train();
     this.#noised = privatise(sum, stageMechanism(this.#c.terms, stage), this.#c.rng, examples);
-    this.#c.emit({ kind: 'trained', round, examples, loss, seconds: (this.#c.clock.now() - started) / 1000 });
+    const seconds = (this.#c.clock.now() - started) / 1000;
+    this.#c.emit({ kind: 'trained', round, examples, loss, seconds, ...(dropped === 0 ? {} : { dropped }) });
     this.#phase('advertise');
     const { state, effects } = startClient({
       clientId: this.#c.clientId,
@@ -110,7 +111,7 @@ export class RoundParticipant {
     await this.#happen({ kind: 'message', name: name as ServerMessageName, signed });
   }
 
-  async #train(): Promise<{ sum: Float32Array; examples: number; loss: number }> {
+  async #train(): Promise<TrainedSum> {
     const { signal } = this.#abort;
     const config = this.#config;
     const manifest = decodeWeightsManifest(await this.#c.blob(config.weightsSha256, signal));

@@ -7,6 +7,8 @@ export interface TrainedSum {
   /** Examples that the Poisson sample held; stays on the device. */
   readonly examples: number;
   readonly loss: number;
+  /** Sampled examples that are not in the sum, because their loss or gradient was not finite; absent: none. */
+  readonly dropped?: number;
 }
 
 /** Trains on this participant's own records; the session knows nothing of models. */

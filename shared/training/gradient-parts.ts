@@ -1,5 +1,5 @@
 import type { Gradients, LabelledBatch } from '../bert/model.ts';
-import { TacitError } from '../core/errors.ts';
+import { errorCode, TacitError } from '../core/errors.ts';
 import { labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
 import type { GradientRequest as Request } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
@@ -131,6 +131,15 @@ function partOf(
   };
 }
 
+/**
+ * A micro-batch in which no example has a finite gradient adds the zero vector. In a private round the client goes on and
+ * sends its noise: staying away would tell something about its records.
+ */
+function nothingFinite(rows: number, into: Float32Array): Gradients {
+  const none = new Float32Array(rows).fill(Number.NaN);
+  return { losses: none, norms: none, clippedSum: into.fill(0), dropped: [...none.keys()] };
+}
+
 type Step = (batch: LabelledBatch, l2Clip: number) => Promise<Gradients>;
 
 /** Backward passes of one request; with dropout each draws masks of its own from the request's seed. */
@@ -143,7 +152,11 @@ function stepsOf(request: GradientRequest): Step {
     if (!first) later ??= new Float32Array(request.into.length);
     const into = first ? request.into : (later as Float32Array);
     first = false;
-    return request.bert.gradients(batch, { l2Clip, into, ...(seed === undefined ? {} : { dropoutSeed: seed++ }) });
+    const dropout = seed === undefined ? {} : { dropoutSeed: seed++ };
+    return request.bert.gradients(batch, { l2Clip, into, ...dropout }).catch((cause: unknown) => {
+      if (request.l2Clip === Number.POSITIVE_INFINITY || errorCode(cause) !== 'BERT_NOT_FINITE') throw cause;
+      return nothingFinite(batch.weights.length, into);
+    });
   };
 }
 

@@ -10,32 +10,29 @@ export function selfAttention(trace: Trace, module: string, x: Value, attentionB
   const query = linear(trace, `${module}.query`, x);
   const key = linear(trace, `${module}.key`, x);
   const value = linear(trace, `${module}.value`, x);
-  const q = splitHeads(trace, query.output);
+  // The query is scaled and not the scores, which are T / (H / heads) times as many numbers.
+  const q = splitHeads(trace, ops.scale(query.output, scale));
   const k = splitHeads(trace, key.output);
   const v = splitHeads(trace, value.output);
-  const scores = ops.add(ops.scale(ops.matmul(q, k, { b: true }), scale), attentionBias);
+  const scores = ops.add(ops.matmul(q, k, { b: true }), attentionBias);
   const probabilities = ops.softmax(scores);
   const dropped = dropout(trace, `${module}.dropout`, probabilities);
+  const context = ops.matmul(dropped.output, v);
   return {
-    output: joinHeads(trace, ops.matmul(dropped.output, v)),
+    output: joinHeads(trace, context),
     backward(gradient) {
       const dContext = splitHeads(trace, gradient);
       const dV = ops.matmul(dropped.output, dContext, { a: true });
-      const dScores = softmaxBackward(trace, probabilities, dropped.backward(ops.matmul(dContext, v, { b: true })));
-      const scaled = ops.scale(dScores, scale);
-      const dQ = joinHeads(trace, ops.matmul(scaled, k));
-      const dK = joinHeads(trace, ops.matmul(scaled, q, { a: true }));
+      // dS = P∘(dP − rowsum(P∘dP)), and that row sum is the context's own: Σ dO∘O (Dao et al. 2022, appendix B.2).
+      const along = ops.reduceSum(ops.mul(dContext, context), [3], true);
+      const dProbabilities = dropped.backward(ops.matmul(dContext, v, { b: true }));
+      const dScores = ops.mul(probabilities, ops.sub(dProbabilities, along));
+      const dQ = ops.scale(joinHeads(trace, ops.matmul(dScores, k)), scale);
+      const dK = joinHeads(trace, ops.matmul(dScores, q, { a: true }));
       const dx = ops.add(query.backward(dQ), key.backward(dK));
       return ops.add(dx, value.backward(joinHeads(trace, dV)));
     },
   };
-}
-
-/** dS = P∘(dP − rowsum(dP∘P)). */
-function softmaxBackward({ ops }: Trace, probabilities: Value, gradient: Value): Value {
-  const product = ops.mul(gradient, probabilities);
-  const total = ops.reduceSum(product, [product.shape.length - 1], true);
-  return ops.sub(product, ops.mul(probabilities, total));
 }
 
 /** [B·T, H] → [B, heads, T, H/heads]. */

@@ -56,6 +56,8 @@ describe('progress of a client', () => {
   });
 
   it('says nothing of a loss that an empty sample has not', () => {
+    const dropped = { kind: 'trained', round: 1, examples: 7, loss: 0.5, seconds: 0.01, dropped: 2 } as const;
+    expect(shown([dropped]).lines[0]).toContain('2 left out: loss or gradient not finite');
     expect(shown([{ kind: 'trained', round: 1, examples: 0, loss: Number.NaN, seconds: 0.01 }]).lines).toEqual([
       '[round 1/0] trained   0 examples   10 ms',
     ]);

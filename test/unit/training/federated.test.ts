@@ -125,6 +125,31 @@ describe('a client’s clipped gradient sum', () => {
     expect(distance(part.sum, without.sum)).toBeLessThan(1e-6);
   });
 
+  test('where no gradient is finite the sum is zero, all is reported, and the noise is what it always is', async () => {
+    const broken = await bertFor('all');
+    broken.setTrainable(broken.trainable().fill(Number.NaN));
+    const part = await clippedGradientSum({ bert: broken, examples, indices: every, l2Clip: 0.3, shape });
+    expect(part).toMatchObject({ examples: 0, units: 0, dropped: every });
+    expect(part.meanLoss).toBeNaN();
+    expect(norm(part.sum)).toBe(0);
+    const noise = {
+      l2Clip: 0.3,
+      noiseMultiplier: 2,
+      minimumCohort: 2,
+      cohortMax: 2,
+      colluders: 0,
+      ringBits: 32,
+    } as const;
+    const mechanism = mechanismParameters({ ...noise, dimension: part.sum.length });
+    const noisy = noisySum([part, part], mechanism, seededRng('noise of two'));
+    const deviation = norm(noisy) / Math.sqrt(noisy.length);
+    expect(Math.abs(deviation / (2 * 0.3) - 1)).toBeLessThan(0.05);
+    await expect(
+      clippedGradientSum({ bert: broken, examples, indices: every, l2Clip: Number.POSITIVE_INFINITY, shape }),
+    ).rejects.toThrow(coded('BERT_NOT_FINITE'));
+    await broken.dispose();
+  });
+
   test('an engine that does not clip is caught', async () => {
     const loose: GradientRequest['bert'] = {
       trainableLayout: head.trainableLayout,
