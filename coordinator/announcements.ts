@@ -1,4 +1,5 @@
 import { base64, fromHex } from '../shared/core/bytes.ts';
+import { errorCode } from '../shared/core/errors.ts';
 import { type RosterMember, rosterHash } from '../shared/ledger/entries.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import type { RunView } from '../shared/protocol/views.ts';
@@ -31,12 +32,23 @@ export class Announcements {
   async roster(record: RunRecord): Promise<string> {
     const members = rosterMembers(record);
     const hash = rosterHash(members);
-    const last = await this.#lastRoster();
-    if (last?.rosterHash !== hash) {
-      await this.#ledger.append(
-        { kind: 'roster.update', rosterHash: hash, members, approvers: [...(last?.approvers ?? [])] },
-        `roster/${record.id}/${this.#ledger.size}/${hash}`,
-      );
+    for (let written = false; !written; ) {
+      const expectedSize = this.#ledger.size;
+      const last = await this.#lastRoster();
+      if (last?.rosterHash === hash) break;
+      const approvers = [...(last?.approvers ?? [])];
+      try {
+        await this.#ledger.append(
+          { kind: 'roster.update', rosterHash: hash, members, approvers },
+          `roster/${record.id}/${expectedSize}/${hash}`,
+          { expectedSize },
+        );
+        written = true;
+      } catch (error) {
+        // Somebody appended meanwhile, perhaps other approvers: look again, so that none is put back or dropped.
+        if (errorCode(error) !== 'LEDGER_MOVED') throw error;
+        await this.#ledger.refresh();
+      }
     }
     for (const clientId of this.#participants.connectedTo(record.id)) await this.rosterTo(clientId, record);
     return hash;

@@ -1,6 +1,11 @@
 import { base64 } from '../shared/core/bytes.ts';
 import type { Signer } from '../shared/core/signing.ts';
-import { type BudgetOpening, budgetOpeningSchema, type EntryInput } from '../shared/ledger/entries.ts';
+import {
+  type ApproverChange,
+  type BudgetOpening,
+  budgetOpeningSchema,
+  type EntryInput,
+} from '../shared/ledger/entries.ts';
 import { signStatement } from '../shared/ledger/statement.ts';
 
 type Opening = EntryInput<'budget.open'>;
@@ -12,6 +17,15 @@ export function approve(opening: BudgetOpening, name: string, signer: Signer): A
     approver: name,
     publicKey: base64(signer.publicKey),
     signature: signStatement('budget.open', opening, signer),
+  };
+}
+
+/** One approver's signature under a new list of approvers. */
+export function approveChange(change: ApproverChange, name: string, signer: Signer): Approval {
+  return {
+    approver: name,
+    publicKey: base64(signer.publicKey),
+    signature: signStatement('approvers', change, signer),
   };
 }
 

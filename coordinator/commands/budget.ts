@@ -104,7 +104,8 @@ async function readOpening(file: string): Promise<BudgetOpening> {
   return parsedDocument(budgetOpeningSchema, await readYamlFile(file, DOCUMENT_BYTES), file);
 }
 
-async function readApproval(file: string): Promise<Approval> {
+/** A signature that somebody made with `approve`. @throws USAGE, DOCUMENT_INVALID */
+export async function readApproval(file: string): Promise<Approval> {
   let document: unknown;
   try {
     document = JSON.parse(await readFile(file, 'utf8'));

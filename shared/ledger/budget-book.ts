@@ -13,7 +13,7 @@ const FIXES: Record<BudgetErrorCode, string> = {
     'Ask for a smaller ε (more noise, fewer rounds), wait for the next period, or have two people raise the budget.',
   BUDGET_UNKNOWN: 'Open the budget first: tacit budget open, with two approvals.',
   BUDGET_STATE: 'Read the budget as it is now and decide again.',
-  BUDGET_UNAPPROVED: 'Have two different people sign the opening document as it stands.',
+  BUDGET_UNAPPROVED: 'Have two different people who may approve sign the document as it stands.',
   RESERVATION_UNKNOWN: 'Reserve before anything leaves.',
   RESERVATION_CLOSED: 'Reserve anew under another id.',
   RESERVATION_SPENT: 'Close it as revealed: it is charged whole.',

@@ -1,4 +1,5 @@
 import { fromBase64 } from '../core/bytes.ts';
+import { canonicalJson } from '../core/canonical.ts';
 import { type BudgetAuthority, type BudgetProjection, budgetInWords, keyText } from './budget.ts';
 import { amountOf, amountText } from './decimal.ts';
 import type { BudgetKey, EntryInput } from './entries.ts';
@@ -22,6 +23,8 @@ export function budgetProblem(state: BudgetProjection, entry: EntryInput): Budge
   switch (entry.kind) {
     case 'budget.open':
       return openingProblem(state, entry);
+    case 'roster.update':
+      return approversProblem(state, entry);
     case 'budget.lower':
       return loweringProblem(state, entry);
     case 'reserve':
@@ -72,7 +75,7 @@ function openingProblem(
         `ε ${epsilon}, δ ${delta}`,
       );
   }
-  const valid = validApprovals(state, opening, approvals);
+  const valid = validApprovals(state, 'budget.open', opening, approvals);
   if (valid >= APPROVALS[authority]) return undefined;
   return problem(
     'BUDGET_UNAPPROVED',
@@ -82,16 +85,43 @@ function openingProblem(
   );
 }
 
+/** Once there are approvers, only they decide who joins or leaves them: two of them, or the only one. */
+function approversProblem(
+  state: BudgetProjection,
+  { approvers, approvals = [] }: EntryInput<'roster.update'>,
+): BudgetProblem | undefined {
+  const names = new Set(approvers.map((a) => a.publicKey)).size;
+  if (names !== approvers.length)
+    return {
+      code: 'BUDGET_STATE',
+      what: 'an approver is named twice',
+      expected: `${names}`,
+      actual: `${approvers.length}`,
+    };
+  if (state.approvers.length === 0 || canonicalJson(state.approvers) === canonicalJson(approvers)) return undefined;
+  const needed = Math.min(APPROVALS['two-person'], state.approvers.length);
+  const valid = validApprovals(state, 'approvers', { approvers, revision: state.approverRevision }, approvals);
+  if (valid >= needed) return undefined;
+  return {
+    code: 'BUDGET_UNAPPROVED',
+    what: 'the approvers changed without enough approvals by those in office',
+    expected: `${needed}`,
+    actual: `${valid}`,
+  };
+}
+
+/** Different keys that signed, of those that may. */
 function validApprovals(
   state: BudgetProjection,
-  opening: unknown,
+  kind: 'budget.open' | 'approvers',
+  document: unknown,
   approvals: EntryInput<'budget.open'>['approvals'],
 ): number {
   const anyKey = state.approvers.length === 0 || state.authority === 'own-data';
   const valid = approvals.filter(
     (a) =>
-      (anyKey || state.approvers.includes(a.publicKey)) &&
-      verifyStatement('budget.open', opening, a.publicKey, a.signature),
+      (anyKey || state.approvers.some((known) => known.publicKey === a.publicKey)) &&
+      verifyStatement(kind, document, a.publicKey, a.signature),
   );
   return new Set(valid.map((a) => fromBase64(a.publicKey).join())).size;
 }

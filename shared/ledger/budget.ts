@@ -71,16 +71,22 @@ export class BudgetProjection {
   /** Per budget, the sums over all reservations on it. */
   readonly #sums = new Map<string, Sums>();
   readonly #timelines = new Map<string, BudgetTimelineItem[]>();
-  #approvers: readonly string[] = [];
+  #approvers: Entry<'roster.update'>['approvers'] = [];
+  #approverRevision = 0;
   #next = 0;
 
   constructor(authority: BudgetAuthority = 'two-person') {
     this.authority = authority;
   }
 
-  /** Base64 keys that may approve; empty while no roster names any. */
-  get approvers(): readonly string[] {
+  /** Who may approve from here on; empty while no roster names any. */
+  get approvers(): Entry<'roster.update'>['approvers'] {
     return this.#approvers;
+  }
+
+  /** Number of changes of that list: what the next change must name. */
+  get approverRevision(): number {
+    return this.#approverRevision;
   }
 
   /** Number of entries folded: the index of the next one. */
@@ -93,7 +99,8 @@ export class BudgetProjection {
     const index = this.#next++;
     switch (entry.kind) {
       case 'roster.update':
-        this.#approvers = entry.approvers.map((a) => a.publicKey);
+        if (canonicalJson(this.#approvers) !== canonicalJson(entry.approvers)) this.#approverRevision++;
+        this.#approvers = entry.approvers;
         break;
       case 'budget.open': {
         const { budget, epsilon, delta, revision } = entry.opening;

@@ -46,6 +46,12 @@ export const budgetOpeningSchema = z.strictObject({
 });
 export type BudgetOpening = z.infer<typeof budgetOpeningSchema>;
 
+const approverList = z.array(z.strictObject({ name: words(200), publicKey: key })).max(100);
+
+/** What approvers sign when their list changes; `revision` counts the changes before, so nothing can be replayed. */
+export const approverChangeSchema = z.strictObject({ approvers: approverList, revision: count });
+export type ApproverChange = z.infer<typeof approverChangeSchema>;
+
 const approval = z.strictObject({ approver: words(200), publicKey: key, signature });
 
 /** The mechanism of a stage, enough to compute its sensitivity and noise again (PRIVACY.md, distributed discrete Gaussian). */
@@ -207,7 +213,9 @@ const bodies = {
     /** Sorted by clientId; null when it is the blob `rosters/<rosterHash>.json`. */
     members: z.array(member).max(400).nullable(),
     /** Keys that may approve budgets; while there are none, any two different keys count and `verify` says so. */
-    approvers: z.array(z.strictObject({ name: words(200), publicKey: key })).max(100),
+    approvers: approverList,
+    /** Who agreed to a change of the approvers; needed as soon as there are any. */
+    approvals: z.array(approval).max(20).optional(),
   }),
   /** The old key vouches for the new one (`signature`), and the new one accepts (`acceptance`). */
   'key.rotate': handoverSchema,

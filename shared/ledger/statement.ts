@@ -7,7 +7,7 @@ import { type Signer, verifySignature } from '../core/signing.ts';
  * What a person or a client signs outside the protocol's own frames, and inside entries:
  * `"tacit/1/<kind>\0" ‖ SHA-256(RFC 8785 of the document)`. The kind keeps a signature from meaning something else.
  */
-export type StatementKind = 'consent' | 'refusal' | 'countersignature' | 'budget.open' | 'key.rotate';
+export type StatementKind = 'consent' | 'refusal' | 'countersignature' | 'budget.open' | 'approvers' | 'key.rotate';
 
 /** Bytes that a statement's signature covers. */
 export function statementBytes(kind: StatementKind, document: unknown): Uint8Array {

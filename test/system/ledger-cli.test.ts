@@ -77,7 +77,12 @@ beforeAll(async () => {
 afterAll(async () => {
   await coordinator.close();
   const keep = process.env['TACIT_KEEP_BUNDLE'];
-  if (keep !== undefined) await cp(join(dir, 'bundle'), keep, { recursive: true });
+  if (keep !== undefined) {
+    await cp(join(dir, 'bundle'), keep, { recursive: true });
+    await cp(join(dir, 'since'), `${keep}.since`);
+    await cp(join(dir, 'deployments'), `${keep}.deployments`, { recursive: true });
+    await cp(join(dir, 'report.html'), `${keep}.report.html`);
+  }
   await rm(dir, { recursive: true, force: true });
 });
 

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { setApprovers } from '../../../coordinator/approvers.ts';
+import { approveChange } from '../../../coordinator/budget-opening.ts';
 import { base64 } from '../../../shared/core/bytes.ts';
 import type { BudgetStatus } from '../../../shared/ledger/budget.ts';
 import { BudgetBook } from '../../../shared/ledger/budget-book.ts';
-import type { BudgetKey, EntryInput } from '../../../shared/ledger/entries.ts';
+import { exportBundle } from '../../../shared/ledger/bundle.ts';
+import { type BudgetKey, type EntryInput, rosterHash } from '../../../shared/ledger/entries.ts';
 import { type Ledger, openLedger } from '../../../shared/ledger/log.ts';
+import { verifyBundle } from '../../../shared/ledger/verify.ts';
 import { createMemoryStore } from '../../../shared/store/memory.ts';
 import { mailBudget, opening, release, testPlanHash, testSigner, tickingClock } from '../../support/ledger.ts';
 
@@ -74,6 +78,33 @@ describe('opening', () => {
       code: 'BUDGET_UNAPPROVED',
     });
     await book.open(opening('3', { approvers: ['dpo', 'ciso'] }));
+  });
+
+  it('approvers in office decide who joins or leaves them; the first list is the operator’s', async () => {
+    const ledger = await open();
+    const people = (...names: string[]) =>
+      names.map((name) => ({ name, publicKey: base64(testSigner(name).publicKey) }));
+    const change = (revision: number, ...names: string[]) => ({ approvers: people(...names), revision });
+    const first = change(0, 'dpo', 'ciso');
+    await setApprovers(ledger, first, []);
+    const grab = change(1, 'operator', 'friend');
+    const by = (...names: string[]) => names.map((n) => approveChange(grab, n, testSigner(n)));
+    for (const approvals of [[], by('operator', 'friend'), by('dpo'), by('dpo', 'dpo')])
+      await expect(setApprovers(ledger, grab, approvals)).rejects.toMatchObject({ code: 'BUDGET_UNAPPROVED' });
+    const replayed = first.approvers.map(({ name }) => approveChange({ ...grab, revision: 0 }, name, testSigner(name)));
+    await expect(setApprovers(ledger, grab, replayed)).rejects.toMatchObject({ code: 'BUDGET_UNAPPROVED' });
+    await setApprovers(ledger, grab, by('dpo', 'ciso'));
+    const book = new BudgetBook(ledger);
+    await expect(book.open(opening('3', { approvers: ['dpo', 'ciso'] }))).rejects.toMatchObject({
+      code: 'BUDGET_UNAPPROVED',
+    });
+    await book.open(opening('3', { approvers: ['operator', 'friend'] }));
+    // Past the rules, as an operator with the key could: verify names the entry.
+    const roster = { kind: 'roster.update' as const, rosterHash: rosterHash([]), members: [] };
+    const { index } = await ledger.append({ ...roster, approvers: people('operator') }, 'seized');
+    await ledger.checkpoint();
+    const report = await verifyBundle(await exportBundle(ledger, { vkey: ledger.vkey }));
+    expect(report.failures).toMatchObject([{ index, code: 'BUDGET_UNAPPROVED', expected: '2', actual: '0' }]);
   });
 
   it('a budget re-opened to reset it is refused, and raising keeps what was spent', async () => {

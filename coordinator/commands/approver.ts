@@ -1,0 +1,140 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { base64 } from '../../shared/core/bytes.ts';
+import { systemRng } from '../../shared/core/rng.ts';
+import { signerFromSeed } from '../../shared/core/signing.ts';
+import { BudgetProjection } from '../../shared/ledger/budget.ts';
+import { approverChangeSchema } from '../../shared/ledger/entries.ts';
+import type { LedgerReader } from '../../shared/ledger/reader.ts';
+import { command, openTerminal } from '../../shared/node/command-line.ts';
+import { readYamlFile } from '../../shared/node/documents.ts';
+import { openKeystore } from '../../shared/node/keystore.ts';
+import { changedApprovers, setApprovers } from '../approvers.ts';
+import { approveChange } from '../budget-opening.ts';
+import { parsedDocument } from '../documents.ts';
+import { passphraseFromEnvironment } from '../identity.ts';
+import { openOwnLedger } from '../key-rotation.ts';
+import { openConfiguredStore } from '../open-store.ts';
+import { readApproval } from './budget.ts';
+import { STORE_SETTINGS, withReader } from './ledger/reader.ts';
+import { configOf, withSettings } from './settings.ts';
+
+const DOCUMENT_BYTES = 64 << 10;
+const person = z.strictObject({ name: z.string().min(1).max(200), publicKey: z.base64().length(44) });
+
+interface Change {
+  readonly add?: string[];
+  readonly remove?: string[];
+  readonly approval?: string[];
+}
+
+/** `tacit approver key|set|propose|approve|list`: whose signatures open and raise budgets. */
+export function approverCommand(): Command {
+  const group = command('approver', 'who may approve budgets', 'tacit approver list --data-dir tacit-data');
+  for (const sub of [keyCommand(), setCommand(), proposeCommand(), approveCommand(), listCommand()])
+    group.addCommand(sub);
+  return group;
+}
+
+function keyCommand(): Command {
+  const example = 'tacit approver key --name "Data protection officer" --key officer.json > officer.pub.json';
+  return signing(command('key', 'your public key as an approver (the key is made on first use)', example)).action(
+    async (options: { name: string; key: string }) => {
+      const { publicKey } = await ownSigner(options.key);
+      process.stdout.write(`${JSON.stringify({ name: options.name, publicKey: base64(publicKey) })}\n`);
+    },
+  );
+}
+
+function setCommand(): Command {
+  const example = 'tacit approver set --add officer.pub.json --add head.pub.json --data-dir tacit-data';
+  return changing(command('set', 'change who may approve: the first list alone, later ones with approvals', example))
+    .option('--approval <file...>', 'what approvers in office made with "tacit approver approve"')
+    .option('--json', 'one JSON object')
+    .action(async (options: Record<string, unknown> & Change) => {
+      const approvals = await Promise.all((options.approval ?? []).map(readApproval));
+      const { config } = await configOf(options);
+      const store = await openConfiguredStore(config);
+      try {
+        const place = { config, store, passphrase: passphraseFromEnvironment(), rng: systemRng };
+        const { ledger } = await openOwnLedger(place);
+        const change = await proposed(ledger, options);
+        const { index } = await setApprovers(ledger, change, approvals);
+        const terminal = openTerminal(options['json'] === true);
+        terminal.emit({ approvers: change.approvers, ledgerIndex: index });
+        terminal.say(
+          `${change.approvers.map((a) => a.name).join(', ') || 'nobody'} may approve budgets: ledger entry ${index}`,
+        );
+      } finally {
+        await store.close();
+      }
+    });
+}
+
+function proposeCommand(): Command {
+  const example = 'tacit approver propose --remove "Head of research" --data-dir tacit-data > change.json';
+  return changing(command('propose', 'the change that approvers in office sign', example)).action(
+    (options: Record<string, unknown> & Change) =>
+      withReader(options, async (reader) => {
+        process.stdout.write(`${JSON.stringify(await proposed(reader, options))}\n`);
+      }),
+  );
+}
+
+function approveCommand(): Command {
+  const example = 'tacit approver approve change.json --name "Officer" --key officer.json > officer.approval.json';
+  return signing(command('approve', 'sign a change of the approvers', example))
+    .argument('<change>', 'what "tacit approver propose" wrote')
+    .action(async (file: string, options: { name: string; key: string }) => {
+      const change = parsedDocument(approverChangeSchema, await readYamlFile(file, DOCUMENT_BYTES), file);
+      const approval = approveChange(change, options.name, await ownSigner(options.key));
+      process.stdout.write(`${JSON.stringify(approval)}\n`);
+    });
+}
+
+function listCommand(): Command {
+  const sub = command('list', 'who may approve budgets now', 'tacit approver list --data-dir tacit-data');
+  return withSettings(sub, STORE_SETTINGS)
+    .option('--json', 'one JSON object a line')
+    .action((options: Record<string, unknown>) =>
+      withReader(options, async (reader) => {
+        const terminal = openTerminal(options['json'] === true);
+        const { approvers } = await projection(reader);
+        if (approvers.length === 0) terminal.say('nobody is named: any two different keys open a budget');
+        for (const approver of approvers) {
+          terminal.emit(approver);
+          terminal.say(`${approver.name}  ${approver.publicKey}`);
+        }
+      }),
+    );
+}
+
+function changing(sub: Command): Command {
+  return withSettings(sub, STORE_SETTINGS)
+    .option('--add <file...>', 'what "tacit approver key" wrote')
+    .option('--remove <name...>', 'approvers who leave');
+}
+
+function signing(sub: Command): Command {
+  return sub
+    .requiredOption('--name <name>', 'who you are')
+    .requiredOption('--key <file>', 'own key file, protected by TACIT_KEY_PASSPHRASE');
+}
+
+async function ownSigner(file: string) {
+  const { seed } = await openKeystore(file, { passphrase: passphraseFromEnvironment(), rng: systemRng });
+  return signerFromSeed(seed);
+}
+
+async function proposed(reader: LedgerReader, { add = [], remove = [] }: Change) {
+  const people = await Promise.all(
+    add.map(async (file) => parsedDocument(person, await readYamlFile(file, DOCUMENT_BYTES), file)),
+  );
+  return changedApprovers(await projection(reader), people, remove);
+}
+
+async function projection(reader: LedgerReader): Promise<BudgetProjection> {
+  const state = new BudgetProjection();
+  for (const { entry } of await reader.entries(0)) state.apply(entry);
+  return state;
+}
