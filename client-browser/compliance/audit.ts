@@ -3,6 +3,7 @@ import { TacitError } from '../../shared/core/errors.ts';
 import { type BudgetStatus, budgetInWords } from '../../shared/ledger/budget.ts';
 import type { OpenedCheckpoint } from '../../shared/ledger/checkpoint.ts';
 import { decodeEntry, type Entry } from '../../shared/ledger/entries.ts';
+import { KeyHistory } from '../../shared/ledger/key-chain.ts';
 import { formatVkey, parseVkey, type VerifierKey } from '../../shared/ledger/keys.ts';
 import { leafHash, MerkleTree } from '../../shared/ledger/merkle.ts';
 import { entryBundlesOf } from '../../shared/ledger/tiles.ts';
@@ -56,17 +57,13 @@ export async function auditLog(
   const logKey = parseVkey(about.vkey);
   const before = recallSeen(about.origin);
   const problems: string[] = [];
-  if (before !== null && before.vkey !== formatVkey(logKey)) {
-    problems.push(
-      'The log’s key is not the one that this browser saw before. Unless the operator announced a new key, somebody else answers.',
-    );
-  }
   const note = await client.checkpointNote();
   const checkpoint = LogClient.open(note, logKey);
   if (checkpoint.origin !== about.origin)
     problems.push(`The checkpoint is of ${checkpoint.origin}, the page is of ${about.origin}.`);
   const tree = new MerkleTree();
   const entries = await readEntries(client, checkpoint.size, tree, onProgress);
+  problems.push(...keyProblems(about.origin, entries, checkpoint, before));
   problems.push(...rootProblems(tree, checkpoint, before));
   const claims = await checkClaims(about.origin, tree, entries);
   problems.push(...claims.problems);
@@ -134,6 +131,28 @@ function known(bytes: Uint8Array): Entry | null {
     if (error instanceof TacitError) return null;
     throw error;
   }
+}
+
+/** The key that signs is the one in force, and the one seen before, or that one handed over to it. */
+function keyProblems(
+  origin: string,
+  entries: readonly AuditedEntry[],
+  { logKey, size }: OpenedCheckpoint,
+  before: Seen | null,
+): string[] {
+  const history = new KeyHistory(origin);
+  for (const { index, entry } of entries) if (entry?.kind === 'key.rotate') history.take(index, entry);
+  const problems: string[] = [];
+  const inForce = history.inForce(size);
+  if (inForce !== undefined && formatVkey(inForce) !== formatVkey(logKey))
+    problems.push('The checkpoint is signed by a key that has handed over to another.');
+  const known =
+    before === null || history.linked([parseVkey(before.vkey)]).some((k) => formatVkey(k) === formatVkey(logKey));
+  if (!known)
+    problems.push(
+      'The log’s key is not the one that this browser saw before, and that one has not handed over to it: somebody else answers.',
+    );
+  return problems;
 }
 
 function rootProblems(tree: MerkleTree, checkpoint: OpenedCheckpoint, before: Seen | null): string[] {

@@ -1,5 +1,9 @@
-/** Hands a text made on this device to the browser's download. */
-export function download(fileName: string, text: string, type = 'text/plain;charset=utf-8'): void {
+/** Hands a file made on this device to the browser's download. */
+export function download(
+  fileName: string,
+  text: string | Uint8Array<ArrayBuffer>,
+  type = 'text/plain;charset=utf-8',
+): void {
   const url = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement('a');
   link.href = url;

@@ -1,5 +1,9 @@
+import { unzipSync } from 'fflate';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { decimal } from '../../shared/ledger/decimal.ts';
+import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { launchChromium } from '../support/chromium.ts';
 import * as fixtures from './fixtures.ts';
 import { axeProblems, type OpenPage, openPage, overflowing, requirePages, screenshot } from './open-pages.ts';
@@ -426,6 +430,29 @@ describe('compliance page', () => {
     await expectSound('compliance-overdrawn');
   });
 
+  it('says when a budget is used up to the last of it', async () => {
+    const page = await visit('/compliance.html', async (s) => {
+      const log = s.shown.ledger;
+      const [status] = await fixtures.budgetsOf(log);
+      if (status === undefined) throw new Error('the fixture has a budget');
+      const { scope, unit, period, spent, reserved } = status;
+      await log.append(
+        {
+          kind: 'budget.lower',
+          budget: { scope, unit, period },
+          epsilon: decimal(spent + reserved),
+          delta: '0.0001',
+          reason: 'no more training on this data this year',
+        },
+        'lower',
+      );
+      s.shown.budgets = await fixtures.budgetsOf(log);
+    });
+    await expect.poll(() => answer(page).textContent()).toContain('verified to entry 11');
+    await page.getByText('used up: no more training').waitFor();
+    await expectSound('compliance-exhausted');
+  });
+
   it('says that nothing can be checked when the coordinator is gone', async () => {
     const page = await visit('/compliance.html', (s) => {
       s.shown.down = true;
@@ -485,6 +512,28 @@ describe('compliance page', () => {
     expect(text).toContain(`${fixtures.ABOUT.origin} 11 `);
   });
 
+  it('hands out the ledger as a bundle that verifies, a report with the Art. 30 record, and a registry draft', async () => {
+    const page = await visit('/compliance.html');
+    await expect.poll(() => answer(page).textContent()).toContain('verified');
+    const take = async (name: string): Promise<Buffer> => {
+      const download = page.waitForEvent('download');
+      await page.getByRole('button', { name }).click();
+      return bytesOf(await (await download).createReadStream());
+    };
+    const files = new Map(Object.entries(unzipSync(await take('Whole ledger as .zip'))));
+    const report = await verifyBundle(files, { vkeys: [fixtures.ABOUT.vkey], recompute: recomputeCertificate });
+    expect(report).toMatchObject({ verdict: 'verified', size: 11, failures: [] });
+    const html = (await take('Report with Art. 30 record')).toString('utf8');
+    for (const words of ['Art. 30(1)(b)', 'to be filled in by the controller', 'SP 800-226', 'CCPA'])
+      expect(html).toContain(words);
+    const [draft] = JSON.parse((await take('Registry draft')).toString('utf8'));
+    expect(draft).toMatchObject({
+      status: 'Draft',
+      tier: 3,
+      deployment: { deployment_model: { model_name: 'Federated' } },
+    });
+  });
+
   it('prints', async () => {
     const page = await visit('/compliance.html');
     await expect.poll(() => answer(page).textContent()).toContain('verified');
@@ -511,8 +560,12 @@ describe('compliance page', () => {
   }
 
   async function read(stream: NodeJS.ReadableStream): Promise<string> {
+    return (await bytesOf(stream)).toString('utf8');
+  }
+
+  async function bytesOf(stream: NodeJS.ReadableStream): Promise<Buffer> {
     const parts: Buffer[] = [];
     for await (const part of stream) parts.push(Buffer.from(part as Uint8Array));
-    return Buffer.concat(parts).toString('utf8');
+    return Buffer.concat(parts);
   }
 });

@@ -25,7 +25,7 @@ export function registryCommand(): Command {
         for (const run of scope.runs) {
           const record = registryRecord(run, scope, verified, about);
           terminal.emit(record);
-          const yaml = stringify(record, { lineWidth: 0 });
+          const yaml = stringify(record, { lineWidth: 0, version: '1.1' });
           if (options.out === undefined) {
             terminal.say(yaml.trimEnd());
             continue;
