@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { base64, fromHex, hex } from '../shared/core/bytes.ts';
 import { type Clock, isoTime } from '../shared/core/clock.ts';
 import { TacitError } from '../shared/core/errors.ts';
@@ -13,6 +14,7 @@ import type {
   LedgerProof,
   Refusal,
   SecaggFrame,
+  SitOut,
   Welcome,
 } from '../shared/protocol/messages.ts';
 import type { AboutView } from '../shared/protocol/views.ts';
@@ -28,6 +30,7 @@ interface DeskOptions {
   readonly publicKey: Uint8Array;
   readonly ledger: Ledger;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly participants: Participants;
   readonly runs: Runs;
   readonly announcements: Announcements;
@@ -143,6 +146,15 @@ export class ParticipantDesk implements ParticipantHub {
     if (!driver.record.consented.has(clientId))
       throw new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'consent comes first');
     await driver.receive(clientId, frame);
+  }
+
+  /** Logged here and in the run; its round does not wait for it. */
+  async sitOut(clientId: string, message: SitOut): Promise<void> {
+    const { client, driver } = this.#clientOf(clientId);
+    const { round, attempt, code } = message;
+    this.#o.log.warn({ run: client.run, clientId, round, attempt, code }, 'a participant sits this round out');
+    driver.sitOut(clientId, message);
+    this.#o.runs.tell('warn', `${client.organisation} sits round ${round} out: ${code}`);
   }
 
   async seen(clientId: string, size: number, index: number): Promise<LedgerProof> {

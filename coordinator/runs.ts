@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Clock } from '../shared/core/clock.ts';
+import { type Clock, isoTime } from '../shared/core/clock.ts';
 import { TacitError } from '../shared/core/errors.ts';
 import type { Rng } from '../shared/core/rng.ts';
 import type { Signer } from '../shared/core/signing.ts';
@@ -85,7 +85,7 @@ export class Runs {
   view(driver: RunDriver): RunView {
     const { participants } = this.#o;
     const { id } = driver.record;
-    return runView(driver.record, participants.enrolledIn(id), participants.connectedTo(id), driver.currentRound());
+    return runView(driver.record, participants.enrolledIn(id), participants.connectedTo(id), driver);
   }
 
   subscribe(listener: (event: CoordinatorEvent) => void): () => void {
@@ -96,6 +96,11 @@ export class Runs {
   /** Tells listeners what a run looks like now. */
   changed(driver: RunDriver): void {
     this.#emit({ kind: 'run', run: this.view(driver) });
+  }
+
+  /** A line for those who watch. */
+  tell(level: 'info' | 'warn' | 'error', text: string): void {
+    this.#emit({ kind: 'log', at: isoTime(this.#o.clock), level, text });
   }
 
   async #start(log: EventLog<RunEvent>, events: readonly RunEvent[]): Promise<void> {

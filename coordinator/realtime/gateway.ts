@@ -24,8 +24,10 @@ import {
   type Refusal,
   refusalSchema,
   type SecaggFrame,
+  type SitOut,
   secaggSchema,
   seenSchema,
+  sitOutSchema,
   toWireError,
   type Welcome,
 } from '../../shared/protocol/messages.ts';
@@ -47,6 +49,8 @@ export interface ParticipantHub {
   refuse(clientId: string, refusal: Refusal): Promise<void>;
   countersign(clientId: string, statement: Countersign): Promise<void>;
   secagg(clientId: string, frame: SecaggFrame): Promise<void>;
+  /** The client cannot train in this round. */
+  sitOut(clientId: string, message: SitOut): Promise<void>;
   /** The client's last seen ledger size; answers with a consistency proof from there to now. */
   seen(clientId: string, size: number, index: number): Promise<LedgerProof>;
   cosign(clientId: string, cosign: Cosign): Promise<void>;
@@ -99,6 +103,7 @@ function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void
     refuse: async (payload) => hub.refuse(known(), parseMessage(refusalSchema, payload, 'refuse')),
     countersign: async (payload) => hub.countersign(known(), parseMessage(countersignSchema, payload, 'countersign')),
     secagg: async (payload) => hub.secagg(known(), parseMessage(secaggSchema, payload, 'secagg')),
+    sitOut: async (payload) => hub.sitOut(known(), parseMessage(sitOutSchema, payload, 'sitOut')),
     seen: async (payload) => {
       const { size, index } = parseMessage(seenSchema, payload, 'seen');
       return hub.seen(known(), size, index);

@@ -1,5 +1,6 @@
 import { base64, fromHex } from '../../shared/core/bytes.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
@@ -14,9 +15,8 @@ export async function roundConfig(
   const { id, terms } = journal.record;
   const { stage, round, attempt, cohort } = at;
   const { plan } = terms;
-  const { colluders, minimumCohort, ringBits } = plan.secureAggregation;
-  const threshold = Math.floor((cohort.length + colluders) / 2) + 1;
-  const needed = Math.max(minimumCohort, threshold);
+  const { colluders, ringBits } = plan.secureAggregation;
+  const needed = survivorsNeeded(plan, cohort.length);
   const sharing = sharingParameters({ cohortSize: cohort.length, colluders, minimumCohort: needed });
   const stageTerms = journal.stageTerms(stage);
   const { phase, training } = plan.deadlines;
@@ -49,6 +49,12 @@ export async function roundConfig(
     },
     chunkBytes: LIMITS.chunkBytes,
   };
+}
+
+/** Fewest clients of a cohort with which its sum is opened: the plan's minimum, and more than half of the honest ones. */
+export function survivorsNeeded({ secureAggregation }: Plan, cohortSize: number): number {
+  const { colluders, minimumCohort } = secureAggregation;
+  return Math.max(minimumCohort, Math.floor((cohortSize + colluders) / 2) + 1);
 }
 
 /** Everyone who consented, with the key that their messages are checked by. */

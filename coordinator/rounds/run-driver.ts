@@ -2,13 +2,13 @@ import { createServerOptimizer } from '../../shared/aggregation/server-optimizer
 import { isoTime } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
-import type { SecaggFrame } from '../../shared/protocol/messages.ts';
+import type { SecaggFrame, SitOut } from '../../shared/protocol/messages.ts';
 import type { RoundView } from '../../shared/protocol/views.ts';
 import type { EventLog } from '../../shared/store/log.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import type { TestReport } from '../service.ts';
-import { assembleCohort } from './cohort.ts';
+import { CohortAssembly } from './cohort.ts';
 import { bestEvaluation, broughtBy, evaluateCandidate, evaluationDue, testReport } from './evaluation.ts';
 import type { GlobalModel } from './global-model.ts';
 import { optimizerSpec } from './merge.ts';
@@ -26,6 +26,7 @@ export class RunDriver {
   readonly model: GlobalModel;
   readonly #p: RunPorts;
   readonly #journal: RunJournal;
+  readonly #assembly: CohortAssembly;
   readonly #validation: readonly EncodedExample[];
   #session: RoundSession | undefined;
   #stopping: string | undefined;
@@ -40,6 +41,7 @@ export class RunDriver {
   }) {
     this.#p = options.ports;
     this.#journal = new RunJournal(options.ports, options.log, options.events);
+    this.#assembly = new CohortAssembly(this.#journal);
     this.model = options.model;
     this.#validation = options.validation;
   }
@@ -90,6 +92,18 @@ export class RunDriver {
     if (this.#session === undefined)
       throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'no round is open', { where: frame.name });
     return this.#session.receive(clientId, frame);
+  }
+
+  /** A client cannot train in a round: nobody waits for it, and it is not counted on for as long as it says. */
+  sitOut(clientId: string, { round, attempt, retryAfterMs }: SitOut): void {
+    this.#assembly.rest(clientId, retryAfterMs);
+    const config = this.#session?.config;
+    if (config?.round === round && config.attempt === attempt) this.#session?.gone(clientId);
+  }
+
+  /** What the run waits for between two rounds, in words. */
+  get waiting(): string | undefined {
+    return this.#assembly.waiting;
   }
 
   /** The round in progress as it is shown. */
@@ -158,7 +172,7 @@ export class RunDriver {
   }
 
   async #openRound(stage: number): Promise<RoundSession | undefined> {
-    const cohort = await assembleCohort(this.#journal, () => this.#stopping !== undefined || this.#suspended);
+    const cohort = await this.#assembly.assemble(() => this.#stopping !== undefined || this.#suspended);
     if (cohort === undefined) return undefined;
     const round = this.record.roundsCounted + 1;
     const attempt = this.record.rounds.filter((r) => r.round === round).length + 1;

@@ -8,15 +8,17 @@ export function runView(
   record: RunRecord,
   enrolled: readonly Enrolled[],
   connected: ReadonlySet<string>,
-  current: RoundView | undefined,
+  driver: { readonly waiting: string | undefined; currentRound(): RoundView | undefined },
 ): RunView {
   const { terms, ended } = record;
   const { plan } = terms;
+  const current = driver.currentRound();
+  const waiting = ended === undefined ? driver.waiting : undefined;
   return {
     id: record.id,
     name: plan.name,
-    state: ended?.state ?? (record.stage < 0 ? 'waiting' : 'running'),
-    reason: ended?.reason ?? null,
+    state: ended?.state ?? (record.stage < 0 || waiting !== undefined ? 'waiting' : 'running'),
+    reason: ended?.reason ?? waiting ?? null,
     planHash: terms.planHash,
     plan,
     createdAt: record.createdAt,

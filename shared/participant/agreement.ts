@@ -11,6 +11,7 @@ import type { ParticipantMemory } from './memory.ts';
 import type { ParticipantOptions, SiteAnswer } from './options.ts';
 import type { OwnLedger } from './own-ledger.ts';
 import { enforcePolicy, type Policy, policyHash } from './policy.ts';
+import { type Absence, absenceNow } from './sit-out.ts';
 
 interface AgreementOptions {
   readonly site: Pick<ParticipantOptions, 'answer' | 'clock' | 'engineName' | 'signer'>;
@@ -56,6 +57,13 @@ export class Agreement {
     await this.#countersign(welcome);
     if (before === undefined) emit({ kind: 'consented', receipt });
     return true;
+  }
+
+  /** Why this site's own rules or account keep it from training now; undefined: nothing does. */
+  async absence({ terms }: Welcome): Promise<Absence | undefined> {
+    const { own, site } = this.#o;
+    const { scope, unit, period } = terms.plan.privacy;
+    return absenceNow(this.#answer?.policy, await own.agreedEpsilon({ scope, unit, period }), site.clock.now());
   }
 
   /** The run is over: what was set aside is spent or given back. */

@@ -10,7 +10,7 @@ export function sentItems(terms: Terms): SentItem[] {
       what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers`,
       form,
       sizeBytes: 4 * stage.dimension,
-      when: `once a round, ${plan?.rounds ?? 0} rounds`,
+      when: `once a round, ${plan?.rounds ?? 0} round${plan?.rounds === 1 ? '' : 's'}`,
     };
   });
   return [

@@ -5,6 +5,8 @@ import { sha256Hex } from '../core/hash.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { Plan } from '../protocol/plan.ts';
 
+const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write a time of day as 08:00');
+
 const schema = z.strictObject({
   /** Largest ε of one plan, at or below `maximumDelta`. */
   maximumEpsilon: z.number().positive().max(1000),
@@ -16,6 +18,8 @@ const schema = z.strictObject({
   /** Colluding clients that the noise must withstand. */
   minimumColluders: z.number().int().min(0).max(500),
   maximumRounds: z.number().int().min(1).max(1_000_000),
+  /** When this site's machines may train, `HH:MM` in UTC; absent = always. An end before the start is on the next day. */
+  hours: z.strictObject({ from: clockTime, to: clockTime }).optional(),
   /** Label sets that this data may be used for; absent = any. */
   labels: z.array(z.array(z.string())).optional(),
   /** Data scopes (as in the plan) that this data belongs to. */

@@ -1,13 +1,18 @@
 import { errorCode, TacitError } from '../core/errors.ts';
-import { parseMessage, roundEndedSchema, type SecaggFrame, secaggSchema } from '../protocol/messages.ts';
+import { parseMessage, roundEndedSchema, type SecaggFrame, type SitOut, secaggSchema } from '../protocol/messages.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type RoundContext, RoundParticipant } from './round.ts';
+import { type Absence, absenceAfter } from './sit-out.ts';
 
 interface RoundsOptions {
   /** What a round works with, as it is now: roster and terms may have changed since the last one. */
   context(): RoundContext;
   /** M0 binds a checkpoint: the plan must be in that tree, and the tree must extend what this site saw. */
   checkPlanIn(config: RoundParticipant['config']): Promise<void>;
+  /** Why this site does not train now; undefined: it does. */
+  absence(): Promise<Absence | undefined>;
+  /** Tells the coordinator not to wait for this site. */
+  sitOut(message: SitOut): Promise<void>;
   emit(event: ParticipantEvent): void;
   /** Nothing that follows can be trusted. */
   fail(error: unknown): void;
@@ -53,7 +58,7 @@ export class Rounds {
       if (frame.name === 'config') await this.#enter(frame.signed);
       else if (this.#round?.is(frame.round, frame.attempt)) await this.#round.receive(frame.name, frame.signed);
     } catch (error) {
-      this.#leave(frame, error);
+      await this.#leave(frame, error);
     }
   }
 
@@ -63,12 +68,36 @@ export class Rounds {
     if (this.#round?.is(number, attempt)) return this.#round.invitedAgain();
     await this.#o.checkPlanIn(round.config);
     this.#round?.cancel();
+    this.#round = undefined;
+    const absence = await this.#o.absence();
+    if (absence !== undefined) {
+      await this.#sitOut(round.config, absence);
+      this.#o.emit({
+        kind: 'roundEnded',
+        round: number,
+        outcome: 'aborted',
+        reason: `${absence.code}: this site sits the round out`,
+      });
+      return;
+    }
     this.#round = round;
     await round.start();
   }
 
+  /** A message that is lost with its connection is no loss: the others see that this client is gone. */
+  async #sitOut(
+    { round, attempt }: { readonly round: number; readonly attempt: number },
+    absence: Absence,
+  ): Promise<void> {
+    try {
+      await this.#o.sitOut({ round, attempt, ...absence });
+    } catch (error) {
+      if (errorCode(error) !== 'CONNECTION_LOST') throw error;
+    }
+  }
+
   /** Unless only the connection failed, this session is lost for this client; the next one is a new chance. */
-  #leave(frame: SecaggFrame, error: unknown): void {
+  async #leave(frame: SecaggFrame, error: unknown): Promise<void> {
     const code = errorCode(error);
     const connection = code === 'CONNECTION_LOST' || code === 'NOT_AUTHORISED';
     // In a running session the coordinator asks again after the next hello, and the reducer answers the same again.
@@ -78,6 +107,7 @@ export class Rounds {
     this.#round = undefined;
     if (connection || cancelled) return;
     if (code === 'PLAN_CLAIM_FALSE') throw error;
+    await this.#sitOut(frame, absenceAfter(error));
     const reason = error instanceof TacitError ? `${error.code}: ${error.message}` : String(error);
     this.#o.emit({ kind: 'roundEnded', round: frame.round, outcome: 'aborted', reason });
   }

@@ -92,6 +92,8 @@ class Session {
     this.#rounds = new Rounds({
       context: () => this.#roundContext(),
       checkPlanIn: (config) => this.#checkPlanIn(config),
+      absence: () => (this.#joined as Joined).agreement.absence(this.#welcome as Welcome),
+      sitOut: async (message) => void (await this.#request('sitOut', message)),
       emit,
       fail: (error) => this.#inbox.fail(error),
     });

@@ -100,6 +100,26 @@ export const secaggSchema = z.strictObject({
 });
 export type SecaggFrame = z.infer<typeof secaggSchema>;
 
+/** Why a participant cannot train in a round: nothing about its data. */
+export const SIT_OUT_CODES = [
+  'ENGINE_FAILED',
+  'OUT_OF_MEMORY',
+  'OUTSIDE_HOURS',
+  'BUDGET_SPENT',
+  'NOT_PREPARED',
+] as const;
+export type SitOutCode = (typeof SIT_OUT_CODES)[number];
+
+/** Client → server: this round goes on without me. Nobody waits for its deadline. */
+export const sitOutSchema = z.strictObject({
+  round: z.number().int().min(1),
+  attempt: z.number().int().min(1),
+  code: z.enum(SIT_OUT_CODES),
+  /** It would be no use to invite this client again before so many milliseconds have passed. */
+  retryAfterMs: z.number().int().min(0).max(86_400_000),
+});
+export type SitOut = z.infer<typeof sitOutSchema>;
+
 /** Server → client: how a round ended. */
 export const roundEndedSchema = z.strictObject({
   round: z.number().int().min(1),

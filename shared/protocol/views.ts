@@ -75,7 +75,7 @@ export interface RunView {
   readonly id: string;
   readonly name: string;
   readonly state: RunState;
-  /** Why, when failed or stopped: `CODE: sentence`. */
+  /** Why, when failed or stopped: `CODE: sentence`; while waiting for participants, for how many and until when. */
   readonly reason: string | null;
   readonly planHash: string;
   /** The plan document as committed to the ledger. */
