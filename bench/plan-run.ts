@@ -6,7 +6,8 @@ import { type Rng, seededRng } from '../shared/core/rng.ts';
 import { onnxCpuEngine } from '../shared/node/engines.ts';
 import { calibrateNoise } from '../shared/privacy/accountant/index.ts';
 import { type MechanismParameters, mechanismParameters } from '../shared/privacy/mechanism.ts';
-import type { Plan } from '../shared/protocol/plan.ts';
+import { type Plan, requirePromise } from '../shared/protocol/plan.ts';
+import { requireFedSgd } from '../shared/protocol/plan-stage.ts';
 import { batchShape, openTokenizer } from '../shared/protocol/stage-model.ts';
 import type { Weights } from '../shared/tensor/named.ts';
 import { type EncodedExample, encodeRecords } from '../shared/text/encode.ts';
@@ -93,7 +94,9 @@ export class PlanBench {
     mechanism: MechanismParameters | undefined,
     rng: Rng,
   ): Promise<Point> {
-    const { rounds, samplingProbability, l2Clip, ...words } = this.plan.stages[index] as Plan['stages'][number];
+    const { rounds, samplingProbability, l2Clip, ...words } = requireFedSgd(
+      this.plan.stages[index] as Plan['stages'][number],
+    );
     const { average, ...server } = words.server;
     const shape = batchShape(this.plan);
     const classes = this.plan.task.labels.length;
@@ -150,10 +153,10 @@ export class PlanBench {
 
   #mechanism(index: number, dimension: number, privacy: RunPrivacy): MechanismParameters | undefined {
     if (!privacy.noise) return undefined;
-    const { stages } = this.plan;
-    const { delta } = this.plan.privacy;
+    const stages = this.plan.stages.map(requireFedSgd);
+    const { delta } = requirePromise(this.plan);
     const noiseMultiplier = calibrateNoise({ epsilon: privacy.epsilon, delta, stages })[index] as number;
-    const { l2Clip } = stages[index] as Plan['stages'][number];
+    const { l2Clip } = stages[index] as (typeof stages)[number];
     const { minimumCohort, colluders } = privacy;
     return mechanismParameters({
       dimension,

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { readSpamAssassin, splitSpamAssassin } from '../shared/node/datasets/spam-assassin.ts';
-import { type Plan, parsePlan, trainInWords } from '../shared/protocol/plan.ts';
+import { type Plan, parsePlan } from '../shared/protocol/plan.ts';
+import { requireFedSgd, trainInWords } from '../shared/protocol/plan-stage.ts';
 import { bagOfWords } from './bag-of-words.ts';
 import { PlanBench, type PlanOutcome } from './plan-run.ts';
 import { atLeast, type BenchRow } from './row.ts';
@@ -56,7 +57,7 @@ export async function utilityBench(options: UtilityOptions, log: (line: string) 
           log(
             `${plan.name}, epsilon ${epsilon}, split ${i + 1}, seed ${seed}: ${describe(runs.at(-1) as PlanOutcome)}`,
           );
-          if (!noise && plan.stages.every((s) => s.samplingProbability === 1)) break;
+          if (!noise && plan.stages.every((s) => requireFedSgd(s).samplingProbability === 1)) break;
         }
       }
       const name = `${plan.name}, ${noise ? `epsilon ${epsilon}` : 'no noise'}`;

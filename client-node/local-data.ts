@@ -1,6 +1,7 @@
 import type { Terminal } from '../shared/node/command-line.ts';
 import { readDataFiles } from '../shared/node/data-files.ts';
 import type { Plan } from '../shared/protocol/plan.ts';
+import { recordColumns } from '../shared/protocol/plan-columns.ts';
 import type { TextRecord } from '../shared/text/records.ts';
 import type { DataReport } from '../shared/text/report.ts';
 
@@ -8,9 +9,8 @@ import type { DataReport } from '../shared/text/report.ts';
  * The site's own records by the columns and labels of the plan, and a report of what was kept and dropped.
  * @throws DATA_UNREADABLE, DATA_COLUMNS, DATA_EMPTY, DATA_LABELS, …; nothing was agreed to then
  */
-export async function readLocalData(path: string, { task }: Plan, terminal: Terminal): Promise<readonly TextRecord[]> {
-  const { text, label, labels } = task;
-  const { records, report } = await readDataFiles(path, { text, label, labels });
+export async function readLocalData(path: string, plan: Plan, terminal: Terminal): Promise<readonly TextRecord[]> {
+  const { records, report } = await readDataFiles(path, recordColumns(plan));
   terminal.emit({ event: 'data', report });
   for (const line of reportLines(report)) terminal.say(line);
   return records;

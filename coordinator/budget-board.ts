@@ -1,5 +1,6 @@
 import { BudgetBook } from '../shared/ledger/budget-book.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
+import { promiseOf } from '../shared/protocol/plan.ts';
 import type { Terms } from '../shared/protocol/terms.ts';
 import type { BudgetView } from '../shared/protocol/views.ts';
 
@@ -54,9 +55,12 @@ export class BudgetBoard {
   }
 
   /** The certificate of the last run on a budget, against the coordinator with the assumed colluders. */
-  #guaranteeFor(budget: { readonly scope: string; readonly period: string }) {
+  #guaranteeFor(budget: { readonly scope: string; readonly unit: string; readonly period: string }) {
     const last = this.#terms()
-      .filter(({ plan }) => plan.privacy.scope === budget.scope && plan.privacy.period === budget.period)
+      .filter(({ plan }) => {
+        const promise = promiseOf(plan);
+        return promise?.scope === budget.scope && promise.unit === budget.unit && promise.period === budget.period;
+      })
       .at(-1);
     return last?.guarantees[1];
   }

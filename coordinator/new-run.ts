@@ -6,13 +6,13 @@ import type { Engine } from '../shared/engine/engine.ts';
 import { decimal } from '../shared/ledger/decimal.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import { checkTerms, commitTerms } from '../shared/protocol/commitment.ts';
-import type { Plan } from '../shared/protocol/plan.ts';
+import { type Plan, promiseOf } from '../shared/protocol/plan.ts';
 import type { Terms } from '../shared/protocol/terms.ts';
 import type { Store } from '../shared/store/port.ts';
 import type { BudgetBoard } from './budget-board.ts';
 import { planEntry } from './plan-entry.ts';
 import { GlobalModel } from './rounds/global-model.ts';
-import type { RunEvent } from './rounds/run-log.ts';
+import type { Reserved, RunEvent } from './rounds/run-log.ts';
 import type { HeldOut } from './service.ts';
 
 interface NewRunOptions {
@@ -39,16 +39,14 @@ export async function commitRun(
   const terms = await termsFor(o, plan, files, heldOut);
   const id = `${plan.name}-${hex(o.rng.bytes(4))}`;
   const { index: ledgerIndex } = await o.ledger.append(planEntry(id, terms, o.version), `plan/${id}`);
-  const reservation = `run/${id}`;
-  const { index: reserveIndex } = await reserve(o, id, reservation, terms);
+  const reserved = await reserve(o, id, terms);
   return {
     type: 'created',
     id,
     at: isoTime(o.clock),
     terms,
     ledgerIndex,
-    reserveIndex,
-    reservation,
+    reserved,
     heldOut: {
       validation: await o.store.putBlob(heldOut.validation),
       test: await o.store.putBlob(heldOut.test),
@@ -82,10 +80,17 @@ async function termsFor(
   return terms;
 }
 
-async function reserve({ budgets, ledger }: NewRunOptions, run: string, reservation: string, terms: Terms) {
-  const { epsilon, delta, scope, unit, period } = terms.plan.privacy;
+/** Null for a plan that promises nothing: no budget answers for it. */
+async function reserve({ budgets, ledger }: NewRunOptions, run: string, terms: Terms): Promise<Reserved | null> {
+  const promise = promiseOf(terms.plan);
+  if (promise === undefined) {
+    await ledger.checkpoint();
+    return null;
+  }
+  const { epsilon, delta, scope, unit, period } = promise;
+  const reservation = `run/${run}`;
   try {
-    return await budgets.reserve({
+    const { index } = await budgets.reserve({
       kind: 'reserve',
       reservation,
       run,
@@ -94,6 +99,7 @@ async function reserve({ budgets, ledger }: NewRunOptions, run: string, reservat
       epsilon: decimal(epsilon),
       delta: decimal(delta),
     });
+    return { reservation, index };
   } finally {
     await ledger.checkpoint();
   }

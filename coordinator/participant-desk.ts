@@ -66,7 +66,7 @@ export class ParticipantDesk implements ParticipantHub {
       run: runs.view(driver),
       terms: record.terms,
       proof: await ledgerProof(ledger, record.planLedgerIndex, hello.seen),
-      reservation: await ledgerProof(ledger, record.reserveIndex, hello.seen),
+      reservation: record.reserved === null ? null : await ledgerProof(ledger, record.reserved.index, hello.seen),
     };
   }
 
@@ -93,6 +93,7 @@ export class ParticipantDesk implements ParticipantHub {
         publicKey: client.publicKey,
         organisation: client.organisation,
         records: consent.records,
+        units: consent.units,
         engine: consent.engine,
         ledgerIndex: index,
       });
@@ -128,7 +129,7 @@ export class ParticipantDesk implements ParticipantHub {
       statement.publicKey === publicKey &&
       document.clientId === clientId &&
       document.origin === ledger.origin &&
-      document.index === driver.record.reserveIndex &&
+      document.index === driver.record.reserved?.index &&
       document.leafHash === hex(ledger.leafHash(document.index));
     if (!right) {
       throw new TacitError<ProtocolErrorCode>(

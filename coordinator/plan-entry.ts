@@ -2,56 +2,79 @@ import { canonicalBytes } from '../shared/core/canonical.ts';
 import { sha256Hex } from '../shared/core/hash.ts';
 import { decimal } from '../shared/ledger/decimal.ts';
 import type { EntryInput } from '../shared/ledger/entries.ts';
+import { siloMechanism } from '../shared/protocol/commitment.ts';
+import { promiseOf } from '../shared/protocol/plan.ts';
+import { releasesOf, sentBound } from '../shared/protocol/plan-stage.ts';
 import type { StageTerms, Terms } from '../shared/protocol/terms.ts';
 
+type PlanEntry = EntryInput<'plan.commit'>;
+
 /** What a run commits itself to, as the ledger keeps it. @param version - of this software */
-export function planEntry(run: string, terms: Terms, version: string): EntryInput<'plan.commit'> {
-  const { plan, guarantees } = terms;
-  const { scope, unit, period } = plan.privacy;
+export function planEntry(run: string, terms: Terms, version: string): PlanEntry {
+  const { plan } = terms;
   const { minimumCohort, colluders } = plan.secureAggregation;
-  const certificate = guarantees[1] as Terms['guarantees'][number];
   return {
     kind: 'plan.commit',
     run,
     planHash: terms.planHash,
     plan: plan as unknown as Record<string, never>,
     purpose: plan.purpose,
-    unit,
-    neighbouringRelation: certificate.neighbouringRelation,
-    certificate: {
-      epsilon: decimal(plan.privacy.epsilon),
-      delta: decimal(plan.privacy.delta),
-      accountant: certificate.accountant,
-      adversary: certificate.adversary,
-      assumptions: [...certificate.assumptions],
-    },
+    unit: plan.privacy.unit,
     minimumCohort,
     colluders,
     stages: plan.stages.map((_, index) => stageEntry(terms, index)),
-    budgets: [{ scope, unit, period }],
+    ...promised(terms),
     modelHash: modelHash(terms),
     library: `tacit ${version}`,
   };
 }
 
-function stageEntry({ plan, stages }: Terms, index: number): EntryInput<'plan.commit'>['stages'][number] {
-  const { algorithm, samplingProbability, rounds, l2Clip } = plan.stages[index] as Terms['plan']['stages'][number];
+function promised({ plan, guarantees }: Terms): Pick<PlanEntry, 'neighbouringRelation' | 'certificate' | 'budgets'> {
+  const promise = promiseOf(plan);
+  const certificate = guarantees[1];
+  if (promise === undefined || certificate === undefined)
+    return { neighbouringRelation: 'none', certificate: null, budgets: [] };
+  const { scope, unit, period, epsilon, delta } = promise;
+  const { neighbouringRelation, accountant, adversary, assumptions } = certificate;
+  return {
+    neighbouringRelation,
+    certificate: {
+      epsilon: decimal(epsilon),
+      delta: decimal(delta),
+      accountant,
+      adversary,
+      assumptions: [...assumptions],
+    },
+    budgets: [{ scope, unit, period }],
+  };
+}
+
+function stageEntry(terms: Terms, index: number): PlanEntry['stages'][number] {
+  const { plan, stages } = terms;
+  const stage = plan.stages[index] as Terms['plan']['stages'][number];
   const { dimension, noiseMultiplier, scale, localSigma } = stages[index] as StageTerms;
   const { maximumCohort, ringBits } = plan.secureAggregation;
+  const { algorithm, rounds } = stage;
+  const samplingProbability = decimal(releasesOf(stage).samplingProbability);
+  const common = { index, algorithm, samplingProbability, rounds };
+  if (algorithm === 'none')
+    return { ...common, l2Clip: decimal(sentBound(stage)), noiseMultiplier: null, mechanism: null };
+  const local = algorithm === 'local-dp-sgd';
+  const { cohortMax, ...mechanism } = local
+    ? siloMechanism(terms, index)
+    : { scale, localSigma, ringBits, cohortMax: maximumCohort };
   return {
-    index,
-    algorithm,
-    samplingProbability: decimal(samplingProbability),
-    rounds,
-    l2Clip: decimal(l2Clip),
+    ...common,
+    ...(local ? { releasesPerRound: stage.local.steps } : {}),
+    l2Clip: decimal(stage.l2Clip),
     noiseMultiplier: decimal(noiseMultiplier),
     mechanism: {
       name: 'distributed-discrete-gaussian',
       dimension,
-      scale: decimal(scale),
-      localSigma: decimal(localSigma),
-      ringBits,
-      cohortMax: maximumCohort,
+      scale: decimal(mechanism.scale),
+      localSigma: decimal(mechanism.localSigma),
+      ringBits: mechanism.ringBits,
+      cohortMax,
     },
   };
 }

@@ -9,6 +9,7 @@ import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import type { ParticipantTransport } from '../../shared/participant/transport.ts';
 import { clientIdOf } from '../../shared/protocol/messages.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
+import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
 import type { ChosenEngine } from './engines.ts';
@@ -154,7 +155,8 @@ export class WorkerHost {
     const { terms, consentedBefore } = context;
     const { text, label, labels } = terms.plan.task;
     this.#plan = terms.plan;
-    this.#ports.post({ kind: 'task', task: { run: run.id, text, label, labels, consentedBefore } });
+    const column = typeof text === 'string' ? text : text.join(', ');
+    this.#ports.post({ kind: 'task', task: { run: run.id, text: column, label, labels, consentedBefore } });
     if (!consentedBefore) return this.#decide(context, signal);
     return { policy: undefined, records: this.#records ?? (await this.#data.value(signal)) };
   }
@@ -173,12 +175,12 @@ export class WorkerHost {
   }
 
   async #read(files: readonly DroppedFile[], chosen: ChosenColumns | null): Promise<void> {
-    const task = this.#plan?.task;
-    if (task === undefined) return;
+    const plan = this.#plan;
+    if (plan === null) return;
     this.#ports.post({ kind: 'reading', files: files.length });
-    const { text, label } = chosen ?? task;
+    const columns = { ...recordColumns(plan), ...chosen };
     try {
-      const { records, report } = await readFiles(files, { text, label, labels: task.labels });
+      const { records, report } = await readFiles(files, columns);
       this.#records = records;
       const preview = records
         .slice(0, PREVIEW_ROWS)
@@ -237,7 +239,7 @@ function objectionOf(policy: Policy, plan: Plan, spentEpsilon: number): Problem 
 function ownPolicy(limits: Limits, plan: Plan): Policy {
   return {
     maximumEpsilon: limits.maximumEpsilon,
-    maximumDelta: plan.privacy.delta,
+    maximumDelta: plan.privacy.unit === 'none' ? 1e-9 : plan.privacy.delta,
     maximumEpsilonPerPeriod: limits.maximumEpsilon,
     minimumCohort: limits.minimumCohort,
     minimumColluders: plan.secureAggregation.colluders,

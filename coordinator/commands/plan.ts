@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
 import { formatBytes, formatDelta, table } from '../../shared/node/format.ts';
-import { parsePlan, trainInWords } from '../../shared/protocol/plan.ts';
+import { parsePlan } from '../../shared/protocol/plan.ts';
+import { releasesOf, sentBound, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import { readPlanFile } from '../plan-file.ts';
 
 /** `tacit plan`: what a plan would commit to. Nothing is spent, nobody is asked. */
@@ -25,23 +26,30 @@ export function planCommand(): Command {
       const terminal = openTerminal(options.json === true);
       terminal.emit({ plan: plan.name, planHash, stages, guarantees });
       const rows = stages.map((s) => {
-        const { train, rounds, samplingProbability, l2Clip } = plan.stages[s.index] as (typeof plan.stages)[number];
+        const stage = plan.stages[s.index] as (typeof plan.stages)[number];
+        const { algorithm, train, rounds } = stage;
+        const releases = releasesOf(stage);
         return [
           trainInWords(train),
+          algorithm,
           String(rounds),
-          String(samplingProbability),
-          String(l2Clip),
-          s.noiseMultiplier.toFixed(4),
+          releases.rounds === 0 ? 'none' : String(releases.samplingProbability),
+          String(algorithm === 'none' ? sentBound(stage) : stage.l2Clip),
+          releases.rounds === 0 ? 'none' : s.noiseMultiplier.toFixed(4),
           String(s.dimension),
           formatBytes(4 * s.dimension * rounds),
         ];
       });
       for (const line of table([
-        ['stage', 'rounds', 'q', 'clip', 'noise multiplier', 'numbers', 'bytes up a client'],
+        ['stage', 'algorithm', 'rounds', 'q', 'clip', 'noise multiplier', 'numbers', 'bytes up a client'],
         ...rows,
       ]))
         terminal.say(line);
       terminal.say('');
+      if (plan.privacy.unit === 'none') {
+        terminal.say(`WITHOUT PRIVACY: ${plan.privacy.because}. Whoever sees the models may learn what any text said.`);
+        return;
+      }
       const promises = guarantees.map((g) => [g.adversary, g.epsilon.toFixed(4), formatDelta(g.delta), g.unit, g.odds]);
       for (const line of table([['against', 'epsilon', 'delta', 'unit', 'in odds'], ...promises])) terminal.say(line);
     });

@@ -45,7 +45,10 @@ export class CohortAssembly {
       while (!givenUp()) {
         const { here, counted } = this.#ready();
         const cohort = counted.length >= wanted ? counted : here.length >= wanted && this.#bears(here, counted) && here;
-        if (cohort) return shuffle(ports.rng, [...cohort]).slice(0, plan.secureAggregation.maximumCohort).sort();
+        if (cohort)
+          return shuffle(ports.rng, [...cohort])
+            .slice(0, plan.secureAggregation.maximumCohort)
+            .sort();
         if (ports.clock.now() > until) throw tooFew(counted.length, wanted, this.#journal);
         this.#say(
           `${counted.length} of ${wanted} participants can take part; the run goes on when ${wanted - counted.length} more can, and ends at ${isoTime({ now: () => until })} otherwise`,

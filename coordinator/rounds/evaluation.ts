@@ -1,5 +1,5 @@
 import { TacitError } from '../../shared/core/errors.ts';
-import { trainInWords } from '../../shared/protocol/plan.ts';
+import { trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import type { Metrics } from '../../shared/training/metrics.ts';
 import type { TestReport, TestScore } from '../service.ts';

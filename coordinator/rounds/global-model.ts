@@ -2,6 +2,7 @@ import { type ModelFiles, readModelDirectory, writeModelDirectory } from '../../
 import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
+import { labelledColumns } from '../../shared/protocol/plan-columns.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../../shared/protocol/stage-model.ts';
 import type { Layout } from '../../shared/tensor/layout.ts';
 import type { NamedTensor } from '../../shared/tensor/named.ts';
@@ -43,8 +44,8 @@ export class GlobalModel {
 
   /** Labelled texts of a JSON Lines file, encoded. @throws DATA_* */
   encode(jsonl: Uint8Array): EncodedExample[] {
-    const { labels, text, label } = this.plan.task;
-    const columns = { text, label, labels };
+    const columns = labelledColumns(this.plan);
+    const { labels } = this.plan.task;
     const { records } = requireRecords(parseJsonl(jsonl, columns), columns);
     return encodeRecords(records, this.#tokenizer, { labels, maxTokens: this.plan.model.maxTokens });
   }

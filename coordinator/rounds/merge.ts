@@ -5,6 +5,7 @@ import { decode } from '../../shared/privacy/mechanism.ts';
 import { stageMechanism } from '../../shared/protocol/commitment.ts';
 import type { PlanStage } from '../../shared/protocol/plan.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
+import { learningRateAt } from '../../shared/training/schedules.ts';
 import { decodeOptimizerState, encodeOptimizerState } from './optimizer-state.ts';
 import type { RoundOutcome } from './round-session.ts';
 import type { RunJournal } from './run-journal.ts';
@@ -23,7 +24,7 @@ export async function merge(journal: RunJournal, stage: number, outcome: Summed)
   const { ports, model: pointer } = journal;
   const plan = journal.planStage(stage);
   const optimizer = createServerOptimizer(
-    optimizerSpec(plan),
+    optimizerSpec(plan, journal.record.iterates.length),
     decodeOptimizerState(await ports.store.getBlob(pointer.optimizer)),
   );
   const weights = optimizer.step(await journal.vector(pointer.iterate, stage), meanOf(journal, stage, outcome));
@@ -37,16 +38,26 @@ export async function merge(journal: RunJournal, stage: number, outcome: Summed)
   };
 }
 
-export function optimizerSpec({ server }: PlanStage): ServerOptimizerSpec {
-  const { optimizer, learningRate, momentum } = server;
-  return { optimizer, learningRate, momentum };
+/** @param done - rounds of this stage that were released */
+export function optimizerSpec({ server, rounds }: PlanStage, done: number): ServerOptimizerSpec {
+  const { optimizer, learningRate, momentum, schedule, warmupRounds } = server;
+  const shape = { kind: schedule, learningRate, warmupSteps: warmupRounds, totalSteps: rounds };
+  // The first warm-up round is step 1: a round at rate 0 would spend its privacy for nothing.
+  const rate = learningRateAt(shape, warmupRounds > 0 ? done + 1 : done);
+  return { optimizer, learningRate: Math.max(rate, Number.MIN_VALUE), momentum };
 }
 
 function meanOf(journal: RunJournal, stage: number, { survivors, sum }: Summed): Float64Array {
   const { terms, consented } = journal.record;
-  const { samplingProbability, l2Clip } = journal.planStage(stage);
-  const records = survivors.reduce((n, id) => n + (consented.get(id) as ConsentedClient).records, 0);
-  return meanUpdate(decode(sum, stageMechanism(terms, stage)), samplingProbability * records, l2Clip);
+  const plan = journal.planStage(stage);
+  const real = decode(sum, stageMechanism(terms, stage));
+  if (plan.algorithm === 'dp-fedsgd') {
+    const units = survivors.reduce((n, id) => n + (consented.get(id) as ConsentedClient).units, 0);
+    return meanUpdate(real, plan.samplingProbability * units, plan.l2Clip);
+  }
+  // Every client counts alike: weights by records would be one more thing to bound and to hide.
+  const expected = survivors.length * (plan.algorithm === 'dp-fedavg' ? plan.samplingProbability : 1);
+  return real.map((x) => x / expected);
 }
 
 async function lastIterates(journal: RunJournal, stage: number): Promise<Float32Array[]> {

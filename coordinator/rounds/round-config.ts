@@ -1,6 +1,7 @@
 import { base64, fromHex } from '../../shared/core/bytes.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
+import { sentBound } from '../../shared/protocol/plan-stage.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
@@ -34,7 +35,7 @@ export async function roundConfig(
     dimension: stageTerms.dimension,
     ringBits: ringBits as 32,
     scale: stageTerms.scale,
-    l2Clip: journal.planStage(stage).l2Clip,
+    l2Clip: sentBound(journal.planStage(stage)),
     localSigma: stageTerms.localSigma,
     minimumCohort: needed,
     colluders,

@@ -138,7 +138,7 @@ export class RunDriver {
     const { flat, overlay } = await this.model.start(stage, await this.#journal.load(carried));
     const overlays = overlay === undefined ? carried : [...carried, await store.putBlob(overlay)];
     const iterate = await store.putBlob(float32Bytes(flat));
-    const optimizer = createServerOptimizer(optimizerSpec(this.#journal.planStage(stage)));
+    const optimizer = createServerOptimizer(optimizerSpec(this.#journal.planStage(stage), 0));
     const pointer = {
       iterate,
       candidate: iterate,

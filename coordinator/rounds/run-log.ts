@@ -8,6 +8,8 @@ export interface ConsentedClient {
   readonly publicKey: string;
   readonly organisation: string;
   readonly records: number;
+  /** Privacy units among them: records, persons, or 1 for the client itself. */
+  readonly units: number;
   readonly engine: string;
   /** Index of the consent entry in the ledger. */
   readonly ledgerIndex: number;
@@ -23,6 +25,12 @@ export interface ModelPointer {
   readonly optimizer: string;
 }
 
+/** What the run holds of its budget, and the entry that says so. */
+export interface Reserved {
+  readonly reservation: string;
+  readonly index: number;
+}
+
 /** Events of stream `run/<id>`. The state of a run is their fold, so a restart is a replay. */
 export type RunEvent =
   | {
@@ -31,8 +39,7 @@ export type RunEvent =
       readonly at: string;
       readonly terms: Terms;
       readonly ledgerIndex: number;
-      readonly reserveIndex: number;
-      readonly reservation: string;
+      readonly reserved: Reserved | null;
       readonly heldOut: { readonly validation: string; readonly test: string };
     }
   | ({ readonly type: 'consented'; readonly at: string } & ConsentedClient)
@@ -75,9 +82,8 @@ export interface RunRecord {
   readonly createdAt: string;
   readonly terms: Terms;
   readonly planLedgerIndex: number;
-  /** Index of the reservation's entry. */
-  readonly reserveIndex: number;
-  readonly reservation: string;
+  /** Null for a run that promises no privacy: it charges no budget. */
+  readonly reserved: Reserved | null;
   /** Blobs of the coordinator's own labelled texts. */
   readonly heldOut: { readonly validation: string; readonly test: string };
   readonly consented: ReadonlyMap<string, ConsentedClient>;
@@ -120,8 +126,7 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
       createdAt: event.at,
       terms: event.terms,
       planLedgerIndex: event.ledgerIndex,
-      reserveIndex: event.reserveIndex,
-      reservation: event.reservation,
+      reserved: event.reserved,
       heldOut: event.heldOut,
       consented: new Map(),
       refused: new Map(),
@@ -175,6 +180,7 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
         open: undefined,
         rounds: [...record.rounds, event.summary],
         roundsCounted: record.roundsCounted + 1,
+        iterates: [...record.iterates, event.model.iterate],
         model: event.model,
       };
     case 'evaluated':

@@ -1,4 +1,4 @@
-import { trainInWords } from '../../shared/protocol/plan.ts';
+import { sentBound, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { ParticipantView, RoundView, RunView, StageView } from '../../shared/protocol/views.ts';
 import type { Enrolled } from '../participants.ts';
 import type { RunRecord } from './run-log.ts';
@@ -52,9 +52,9 @@ function stageViews(record: RunRecord): StageView[] {
       train: trainInWords(stage.train),
       rounds: stage.rounds,
       roundsDone: done,
-      samplingProbability: stage.samplingProbability,
+      samplingProbability: stage.algorithm === 'none' ? 1 : stage.samplingProbability,
       noiseMultiplier: terms.noiseMultiplier,
-      l2Clip: stage.l2Clip,
+      l2Clip: stage.algorithm === 'none' ? sentBound(stage) : stage.l2Clip,
       updateElements: terms.dimension,
     };
   });

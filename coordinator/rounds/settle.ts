@@ -4,6 +4,7 @@ import { decimal } from '../../shared/ledger/decimal.ts';
 import { assertDurable, type Durable } from '../../shared/ledger/durable.ts';
 import { checkCohort } from '../../shared/privacy/claims.ts';
 import { epsilonAfter, stageMechanism } from '../../shared/protocol/commitment.ts';
+import { promiseOf } from '../../shared/protocol/plan.ts';
 import type { RoundView } from '../../shared/protocol/views.ts';
 import { survivorsHash } from '../../shared/secagg/messages.ts';
 import { type Merged, merge, type Summed } from './merge.ts';
@@ -39,7 +40,8 @@ export async function abort(
   outcome: Extract<RoundOutcome, { kind: 'aborted' }>,
 ): Promise<void> {
   const { ports } = journal;
-  const { id, reservation } = journal.record;
+  const { id, reserved } = journal.record;
+  const reservation = reserved?.reservation ?? null;
   const { round, stage, attempt } = session.config;
   const { sid, code, revealed } = outcome;
   const { index } = await ports.charge(
@@ -62,18 +64,19 @@ export async function close(
   overlay?: string,
 ): Promise<void> {
   const { ports } = journal;
-  const { id, reservation, terms, rounds, roundsCounted, open } = journal.record;
+  const { id, reserved, terms, rounds, roundsCounted, open } = journal.record;
+  const promise = promiseOf(terms.plan);
   const revealed = roundsCounted > 0 || open !== undefined;
   const { index } = await ports.charge(
     {
       kind: 'plan.close',
       run: id,
-      reservation,
+      reservation: reserved?.reservation ?? null,
       outcome,
       reason,
       revealed,
-      epsilon: revealed ? decimal(terms.plan.privacy.epsilon) : '0',
-      delta: revealed ? decimal(terms.plan.privacy.delta) : '0',
+      epsilon: revealed && promise ? decimal(promise.epsilon) : '0',
+      delta: revealed && promise ? decimal(promise.delta) : '0',
       roundsReleased: rounds.filter((r) => r.phase === 'done').length,
       modelHash: overlay ?? null,
     },
@@ -91,7 +94,8 @@ function chargeRelease(
   { sid, survivors, sum }: Summed,
   merged: Merged,
 ): Promise<Durable<'round.release'>> {
-  const { id, terms, reservation, roundsCounted } = record;
+  const { id, terms, reserved, roundsCounted } = record;
+  const promise = promiseOf(terms.plan);
   return ports.charge(
     {
       kind: 'round.release',
@@ -99,7 +103,7 @@ function chargeRelease(
       round: config.round,
       stage: config.stage,
       attempt: config.attempt,
-      reservation,
+      reservation: reserved?.reservation ?? null,
       sid,
       survivors: survivors.length,
       survivorsHash: survivorsHash(sid, survivors),
@@ -107,7 +111,7 @@ function chargeRelease(
       aggregateHash: sha256Hex(new Uint8Array(sum.buffer)),
       previousModelHash: model.iterate,
       modelHash: merged.hash,
-      epsilonSoFar: decimal(epsilonAfter(terms, roundsCounted + 1)),
+      epsilonSoFar: promise === undefined ? null : decimal(epsilonAfter(terms, roundsCounted + 1, promise)),
     },
     `release/${id}/${config.round}`,
   );

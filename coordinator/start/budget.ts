@@ -2,7 +2,7 @@ import type { Rng } from '../../shared/core/rng.ts';
 import { signerFromSeed } from '../../shared/core/signing.ts';
 import { BudgetBook } from '../../shared/ledger/budget-book.ts';
 import { decimal } from '../../shared/ledger/decimal.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import { approve, openingEntry } from '../budget-opening.ts';
 import type { Coordinator } from '../coordinator.ts';
 
@@ -12,7 +12,7 @@ import type { Coordinator } from '../coordinator.ts';
  * @returns true when it was opened now
  */
 export async function openDemonstrationBudget(coordinator: Coordinator, plan: Plan, rng: Rng): Promise<boolean> {
-  const { scope, unit, period, epsilon, delta } = plan.privacy;
+  const { scope, unit, period, epsilon, delta } = requirePromise(plan);
   const budget = { scope, unit, period };
   if ((await new BudgetBook(coordinator.ledger).revision(budget)) > 0) return false;
   const opening = {

@@ -3,6 +3,7 @@ import type { ModelFiles } from '../../shared/bert/directory.ts';
 import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
+import { requireFedSgd } from '../../shared/protocol/plan-stage.ts';
 import { openStageModel } from '../../shared/protocol/stage-model.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import { centralRounds } from '../../shared/training/central.ts';
@@ -71,7 +72,7 @@ async function* stageRounds(options: {
   const { plan, stage, rng } = options;
   const { bert, shape } = await openStageModel(options);
   bert.setTrainable(options.flat);
-  const words = plan.stages[stage] as Plan['stages'][number];
+  const words = requireFedSgd(plan.stages[stage] as Plan['stages'][number]);
   const { average, ...server } = words.server;
   const silos = options.silos.map((examples) => ({
     examples,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { EXIT } from '../../shared/node/exit-codes.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import type { Shard } from './mail-data.ts';
 
 /** Children that do not end by themselves after SIGTERM are killed. */
@@ -115,15 +115,16 @@ function ending(child: ChildProcess): Promise<number | string> {
 /** A policy that allows this plan and nothing beyond it, as a careful site would write after reading it. */
 async function writePolicy(dir: string, plan: Plan): Promise<string> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  const { epsilon, delta, scope } = requirePromise(plan);
   const policy = {
-    maximumEpsilon: plan.privacy.epsilon,
-    maximumDelta: plan.privacy.delta,
-    maximumEpsilonPerPeriod: plan.privacy.epsilon,
+    maximumEpsilon: epsilon,
+    maximumDelta: delta,
+    maximumEpsilonPerPeriod: epsilon,
     minimumCohort: plan.secureAggregation.minimumCohort,
     minimumColluders: plan.secureAggregation.colluders,
     maximumRounds: plan.stages.reduce((n, s) => n + s.rounds, 0),
     labels: [plan.task.labels],
-    scopes: [plan.privacy.scope],
+    scopes: [scope],
   };
   const file = join(dir, 'policy.json');
   await writeFile(file, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600 });

@@ -1,6 +1,6 @@
 import type { Terminal } from '../../shared/node/command-line.ts';
 import { bar, formatDelta, formatSeconds, roundTag, shortHash } from '../../shared/node/format.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import type { CoordinatorEvent, EvaluationView, RoundView, RunView } from '../../shared/protocol/views.ts';
 import type { CoordinatorService } from '../service.ts';
 
@@ -61,7 +61,7 @@ function roundLines(service: CoordinatorService, run: RunView, plan: Plan, round
 }
 
 function budgetLine(service: CoordinatorService, plan: Plan, round: RoundView, tag: string): string[] {
-  const { scope, unit, period, delta } = plan.privacy;
+  const { scope, unit, period, delta } = requirePromise(plan);
   const budget = service.budgets().find((b) => b.scope === scope && b.unit === unit && b.period === period);
   if (budget === undefined) return [];
   const at = budget.timeline.findIndex((t) => t.index === round.ledgerIndex);

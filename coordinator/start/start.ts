@@ -7,7 +7,7 @@ import { systemRng } from '../../shared/core/rng.ts';
 import type { Terminal } from '../../shared/node/command-line.ts';
 import { selectNodeEngine } from '../../shared/node/engines.ts';
 import { formatSeconds } from '../../shared/node/format.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import type { Coordinator } from '../coordinator.ts';
@@ -101,8 +101,9 @@ async function openRun(service: Coordinator, scene: Scene, data: MailData): Prom
     return before;
   }
   if (await openDemonstrationBudget(service, plan, systemRng)) {
+    const { epsilon, scope, period } = requirePromise(plan);
     terminal.say(
-      `budget       eps ${plan.privacy.epsilon} for ${plan.privacy.scope}, ${plan.privacy.period}; opening it takes two people, here two keys made on the spot stand for them`,
+      `budget       eps ${epsilon} for ${scope}, ${period}; opening it takes two people, here two keys made on the spot stand for them`,
     );
   }
   return service.createRun(scene.planText, scene.planFile, data.heldOut);
@@ -194,7 +195,7 @@ async function outcomeOf(service: CoordinatorService, run: RunView, scene: Scene
   const seconds = performance.now() / 1000;
   const ledger = await verifyOwnLedger(service.ledger, service.store);
   for (const failure of ledger.failures) scene.terminal.say(`error: ${failure}`);
-  const { scope, unit, period } = scene.plan.privacy;
+  const { scope, unit, period } = requirePromise(scene.plan);
   const budget = service.budgets().find((b) => b.scope === scope && b.unit === unit && b.period === period);
   return {
     run,

@@ -73,6 +73,8 @@ const stage = z.strictObject({
   algorithm: words(50),
   samplingProbability: positive,
   rounds: z.number().int().min(1),
+  /** Noisy sums of each client in a round, when it takes more than one step of its own. */
+  releasesPerRound: z.number().int().min(1).optional(),
   l2Clip: positive,
   /** Committed: standard deviation over clip of the sum, as the coordinator with `colluders` clients sees it. Null without privacy. */
   noiseMultiplier: positive.nullable(),

@@ -3,7 +3,10 @@ import { TacitError } from '../core/errors.ts';
 import { signStatement } from '../ledger/statement.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { Consent, Welcome } from '../protocol/messages.ts';
+import { type Plan, promiseOf } from '../protocol/plan.ts';
 import type { RunView } from '../protocol/views.ts';
+import type { TextRecord } from '../text/records.ts';
+import { unitsOf } from '../training/units.ts';
 import type { ParticipantEvent } from './events.ts';
 import { sentItems } from './items.ts';
 import type { SeenEntry } from './ledger-witness.ts';
@@ -62,8 +65,9 @@ export class Agreement {
   /** Why this site's own rules or account keep it from training now; undefined: nothing does. */
   async absence({ terms }: Welcome): Promise<Absence | undefined> {
     const { own, site } = this.#o;
-    const { scope, unit, period } = terms.plan.privacy;
-    return absenceNow(this.#answer?.policy, await own.agreedEpsilon({ scope, unit, period }), site.clock.now());
+    const promise = promiseOf(terms.plan);
+    const agreed = promise === undefined ? 0 : await own.agreedEpsilon(promise);
+    return absenceNow(this.#answer?.policy, agreed, site.clock.now());
   }
 
   /** The run is over: what was set aside is spent or given back. */
@@ -75,8 +79,8 @@ export class Agreement {
   async #ask({ run, terms, about }: Welcome, consentedBefore: boolean): Promise<SiteAnswer | TacitError> {
     if (this.#answer !== undefined) return this.#answer;
     const { own, site, emit } = this.#o;
-    const { scope, unit, period } = terms.plan.privacy;
-    const spentEpsilon = consentedBefore ? 0 : await own.agreedEpsilon({ scope, unit, period });
+    const promise = promiseOf(terms.plan);
+    const spentEpsilon = consentedBefore || promise === undefined ? 0 : await own.agreedEpsilon(promise);
     const invitation = { kind: 'invitation', about, run, items: sentItems(terms) } as const;
     if (!consentedBefore) emit(invitation);
     const answer = await site.answer(invitation, { terms, consentedBefore, spentEpsilon });
@@ -101,6 +105,7 @@ export class Agreement {
       planHash: terms.planHash,
       policyHash: policyHash(policy as Policy),
       records: records.length,
+      units: unitCount(terms.plan, records),
       engine: engineName,
       at: isoTime(clock),
     };
@@ -118,7 +123,14 @@ export class Agreement {
 
   /** Two ledgers: the coordinator's reservation for this run must be what was set aside here, and this site says that it saw it. */
   async #countersign({ run, terms, reservation, about }: Welcome): Promise<void> {
+    if (promiseOf(terms.plan) === undefined) return;
     const seen = await this.#o.check(reservation);
     await this.#o.request('countersign', await this.#o.own.countersign(run.id, terms, seen, about.origin));
   }
+}
+
+/** How many privacy units the records are: public by the consent, like their number. */
+function unitCount({ privacy }: Plan, records: readonly TextRecord[]): number {
+  if (privacy.unit === 'client' || privacy.unit === 'none') return 1;
+  return privacy.unit === 'person' ? unitsOf(records).count : records.length;
 }

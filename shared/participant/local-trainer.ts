@@ -7,9 +7,9 @@ import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
 import type { Terms } from '../protocol/terms.ts';
 import { type EncodedExample, encodeRecords } from '../text/encode.ts';
-import { clippedGradientSum } from '../training/dp-fedsgd.ts';
 import { createFeatureCache, type FeatureCache } from '../training/features.ts';
-import { poissonSample } from '../training/sampling.ts';
+import { type Units, unitsOf } from '../training/units.ts';
+import { localUpdate } from './local-update.ts';
 import type { TrainedSum, Trainer, TrainerFactory } from './trainer.ts';
 
 /** Trains with `engine`. The records stay inside the trainer. */
@@ -21,7 +21,15 @@ export function localTrainer(options: { readonly engine: Engine; readonly rng: R
     const { labels } = terms.plan.task;
     const { maxTokens } = terms.plan.model;
     const examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens });
-    return new LocalTrainer({ ...options, terms, files, examples, blob });
+    const persons = terms.plan.privacy.unit === 'person';
+    return new LocalTrainer({
+      ...options,
+      terms,
+      files,
+      examples,
+      units: persons ? unitsOf(records) : undefined,
+      blob,
+    });
   };
 }
 
@@ -31,6 +39,8 @@ interface Setup {
   readonly terms: Terms;
   readonly files: ModelFiles;
   readonly examples: readonly EncodedExample[];
+  /** Whose examples they are, when the unit of privacy is a person. */
+  readonly units: Units | undefined;
   readonly blob: Parameters<TrainerFactory>[2];
 }
 
@@ -43,23 +53,21 @@ class LocalTrainer implements Trainer {
     this.#s = setup;
   }
 
-  async gradient(request: Parameters<Trainer['gradient']>[0]): Promise<TrainedSum> {
+  async update(request: Parameters<Trainer['update']>[0]): Promise<TrainedSum> {
     const { bert, shape, features } = await this.#open(request.stage, request.overlays, request.signal);
-    const { examples, terms, rng } = this.#s;
-    const { samplingProbability, l2Clip } = terms.plan.stages[request.stage] as Terms['plan']['stages'][number];
+    const { examples, units, terms, rng } = this.#s;
     bert.setTrainable(request.flat);
-    const indices = poissonSample(examples.length, samplingProbability, rng);
-    const result = await clippedGradientSum({
+    return localUpdate({
       bert,
-      examples,
-      indices,
-      l2Clip,
       shape,
+      terms,
+      stage: request.stage,
+      examples,
+      rng,
       signal: request.signal,
+      ...(units === undefined ? {} : { units }),
       ...(features === undefined ? {} : { features }),
     });
-    const { sum, meanLoss, dropped } = result;
-    return { sum, examples: result.examples, loss: meanLoss, dropped: dropped.length };
   }
 
   async dispose(): Promise<void> {

@@ -9,6 +9,7 @@ import { type Ledger, openLedger } from '../ledger/log.ts';
 import { leafHash } from '../ledger/merkle.ts';
 import { signStatement } from '../ledger/statement.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import { type PrivacyPromise, promiseOf, requirePromise } from '../protocol/plan.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { Store } from '../store/port.ts';
 import type { SeenEntry } from './ledger-witness.ts';
@@ -63,13 +64,15 @@ export class OwnLedger {
   }
 
   /**
-   * Sets a plan's whole budget aside. Saying it again for the same run changes nothing.
+   * Sets a plan's whole budget aside; nothing for a plan that promises nothing. Saying it again for the same run changes nothing.
    * @throws BUDGET_EXCEEDED when the policy's budget for the period does not hold it any more
    */
   async setAside(run: string, terms: Terms, policy: Policy): Promise<void> {
-    const budget = budgetOf(terms);
+    const promise = promiseOf(terms.plan);
+    if (promise === undefined) return;
+    const budget = budgetOf(promise);
     await this.#agreeWithPolicy(budget, policy);
-    const { epsilon, delta } = terms.plan.privacy;
+    const { epsilon, delta } = promise;
     await this.#book.reserve({
       kind: 'reserve',
       reservation: `run/${run}`,
@@ -87,8 +90,9 @@ export class OwnLedger {
    * @throws LEDGER_DISAGREES when it is not what was set aside here
    */
   async countersign(run: string, terms: Terms, seen: SeenEntry, origin: string): Promise<Countersignature> {
-    const budget = budgetOf(terms);
-    const { epsilon, delta } = terms.plan.privacy;
+    const promise = requirePromise(terms.plan);
+    const budget = budgetOf(promise);
+    const { epsilon, delta } = promise;
     const { entry, index } = seen;
     const same =
       entry.kind === 'reserve' &&
@@ -131,8 +135,10 @@ export class OwnLedger {
 
   /** The run is over: what was set aside is spent if anything was released. */
   async close(run: string, terms: Terms, roundsReleased: number): Promise<void> {
+    const promise = promiseOf(terms.plan);
+    if (promise === undefined) return;
     const revealed = roundsReleased > 0;
-    const { epsilon, delta } = terms.plan.privacy;
+    const { epsilon, delta } = promise;
     await this.#book.close({
       kind: 'plan.close',
       run,
@@ -187,7 +193,6 @@ export class OwnLedger {
   }
 }
 
-function budgetOf({ plan }: Terms): BudgetKey {
-  const { scope, unit, period } = plan.privacy;
+function budgetOf({ scope, unit, period }: PrivacyPromise): BudgetKey {
   return { scope, unit, period };
 }

@@ -18,6 +18,8 @@ const schema = z.strictObject({
   /** Colluding clients that the noise must withstand. */
   minimumColluders: z.number().int().min(0).max(500),
   maximumRounds: z.number().int().min(1).max(1_000_000),
+  /** Plans that promise nothing may have this data: for public data and debugging. */
+  withoutPrivacy: z.boolean().optional(),
   /** When this site's machines may train, `HH:MM` in UTC; absent = always. An end before the start is on the next day. */
   hours: z.strictObject({ from: clockTime, to: clockTime }).optional(),
   /** Label sets that this data may be used for; absent = any. */
@@ -76,6 +78,10 @@ function firstObjection(policy: Policy, plan: Plan, spentEpsilon: number): strin
   }
   const rounds = stages.reduce((n, s) => n + s.rounds, 0);
   if (rounds > policy.maximumRounds) return `${rounds} rounds are more than this site's ${policy.maximumRounds}`;
+  if (privacy.unit === 'none')
+    return policy.withoutPrivacy
+      ? undefined
+      : `it promises no privacy (${privacy.because}), and this site does not allow that for ${privacy.scope}`;
   if (privacy.epsilon > policy.maximumEpsilon)
     return `epsilon ${privacy.epsilon} is above this site's ${policy.maximumEpsilon} for a plan`;
   if (privacy.delta > policy.maximumDelta) return `delta ${privacy.delta} is above this site's ${policy.maximumDelta}`;

@@ -8,6 +8,7 @@ import { type NoisedVector, privatise } from '../privacy/mechanism.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { SecaggFrame } from '../protocol/messages.ts';
+import { sentBound } from '../protocol/plan-stage.ts';
 import type { StageTerms, Terms } from '../protocol/terms.ts';
 import type { RoundPhase } from '../protocol/views.ts';
 import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
@@ -88,8 +89,8 @@ export class RoundParticipant {
     const { round, stage } = this.#config;
     this.#phase('training');
     const started = this.#c.clock.now();
-    const { sum, examples, loss, dropped = 0 } = await this.#train();
-    this.#noised = privatise(sum, stageMechanism(this.#c.terms, stage), this.#c.rng, examples);
+    const { sum, units, examples, loss, dropped = 0 } = await this.#train();
+    this.#noised = privatise(sum, stageMechanism(this.#c.terms, stage), this.#c.rng, units);
     const seconds = (this.#c.clock.now() - started) / 1000;
     this.#c.emit({ kind: 'trained', round, examples, loss, seconds, ...(dropped === 0 ? {} : { dropped }) });
     this.#phase('advertise');
@@ -116,7 +117,7 @@ export class RoundParticipant {
     const config = this.#config;
     const manifest = decodeWeightsManifest(await this.#c.blob(config.weightsSha256, signal));
     const flat = bytesToFloat32(await this.#c.blob(manifest.trainable, signal), config.dimension);
-    const trained = await this.#c.trainer.gradient({ stage: config.stage, overlays: manifest.overlays, flat, signal });
+    const trained = await this.#c.trainer.update({ stage: config.stage, overlays: manifest.overlays, flat, signal });
     signal.throwIfAborted();
     return trained;
   }
@@ -199,7 +200,7 @@ function checkAgainstTerms(config: SecaggConfig, terms: Terms): void {
         : config.minimumCohort < minimumCohort || config.colluders < colluders
           ? `cohort ${config.minimumCohort} with ${config.colluders} colluder(s) where ${minimumCohort} with ${colluders} were committed`
           : config.scale !== stage.scale ||
-              config.l2Clip !== plan.l2Clip ||
+              config.l2Clip !== sentBound(plan) ||
               config.dimension !== stage.dimension ||
               config.layoutSha256 !== stage.layoutSha256
             ? 'scale, clip, dimension or layout are not the committed ones'

@@ -15,6 +15,7 @@ import {
   runEndedSchema,
   type Welcome,
 } from '../protocol/messages.ts';
+import { promiseOf } from '../protocol/plan.ts';
 import type { RunView } from '../protocol/views.ts';
 import type { RosterEntry, SecaggConfig } from '../secagg/messages.ts';
 import { Agreement } from './agreement.ts';
@@ -276,8 +277,9 @@ class Session {
     const { terms } = this.#welcome as Welcome;
     // What the budget is charged for: the coordinator together with the assumed colluders.
     const guarantee = terms.guarantees[1];
-    if (guarantee === undefined) return;
-    this.#emit({ kind: 'charged', round, guarantee, budgetEpsilon: terms.plan.privacy.epsilon, spentEpsilon });
+    const promise = promiseOf(terms.plan);
+    if (guarantee === undefined || promise === undefined) return;
+    this.#emit({ kind: 'charged', round, guarantee, budgetEpsilon: promise.epsilon, spentEpsilon });
   }
 
   #roundContext(): RoundContext {

@@ -14,11 +14,12 @@ export interface Absence {
 
 /**
  * What a site's own rules say about training now; undefined: go ahead.
+ * @param policy - undefined when the site agreed in an earlier life of its process and gave no rules again
  * @param agreedEpsilon - ε that the site's own ledger shows as spent or set aside in the plan's period, this plan's included
  * @param now - milliseconds since 1970
  */
 export function absenceNow(policy: Policy | undefined, agreedEpsilon: number, now: number): Absence | undefined {
-  if (policy === undefined) return { code: 'NOT_PREPARED', retryAfterMs: RETRY_MS };
+  if (policy === undefined) return undefined;
   if (agreedEpsilon > policy.maximumEpsilonPerPeriod) return { code: 'BUDGET_SPENT', retryAfterMs: DAY_MS };
   if (policy.hours === undefined) return undefined;
   const wait = untilOpen(policy.hours, now % DAY_MS);

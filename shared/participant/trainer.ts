@@ -1,10 +1,12 @@
 import type { Terms } from '../protocol/terms.ts';
 import type { TextRecord } from '../text/records.ts';
 
-/** What one round's training gives: a sum whose every summand the engine clipped. Not noised yet: it stays in this process. */
+/** What one round's training gives: a vector whose every summand was clipped. Not noised for the sum yet: it stays in this process. */
 export interface TrainedSum {
   readonly sum: Float32Array;
-  /** Examples that the Poisson sample held; stays on the device. */
+  /** Summands, each of at most the plan's clip: the units in the Poisson sample, or this client's one change. Stays on the device. */
+  readonly units: number;
+  /** Examples that were looked at; stays on the device. */
   readonly examples: number;
   readonly loss: number;
   /** Sampled examples that are not in the sum, because their loss or gradient was not finite; absent: none. */
@@ -13,7 +15,7 @@ export interface TrainedSum {
 
 /** Trains on this participant's own records; the session knows nothing of models. */
 export interface Trainer {
-  gradient(request: {
+  update(request: {
     readonly stage: number;
     readonly overlays: readonly string[];
     readonly flat: Float32Array;

@@ -7,14 +7,18 @@ export type PrivacyUnit = 'record' | 'person' | 'client';
 /** How the units of a round are chosen; only independent Poisson sampling hides who was chosen. */
 export type Sampling = 'poisson' | 'shuffled' | 'everyone';
 
-/** What is clipped: each unit's own gradient, or a whole client's change of the model after local steps. */
-export type Contribution = 'unit-gradient' | 'model-delta';
+/**
+ * What is clipped: each unit's own gradient, in a sum over all clients or in local steps that each have all their noise
+ * where they are taken; or a whole client's change of the model after local steps.
+ */
+export type Contribution = 'unit-gradient' | 'noisy-local-steps' | 'model-delta';
 
 /** One stage of a plan, as far as its privacy claim goes. There is no field for a sensitivity: it follows from the clip. */
 export interface ClaimedStage {
   readonly sampling: Sampling;
   /** In (0, 1]; 1 unless the sampling is Poisson. */
   readonly samplingProbability: number;
+  /** Noisy sums that are revealed: rounds, or all steps of all rounds. */
   readonly rounds: number;
   /** Committed σ/C against the coordinator with all assumed colluders. */
   readonly noiseMultiplier: number;
@@ -51,13 +55,23 @@ export function checkClaim(claim: Claim): void {
         { where: `${where}.contribution`, fix: `Clip each ${claim.unit}'s gradient, or claim the unit client.` },
       );
     }
+    if (stage.contribution !== 'model-delta' && claim.unit === 'client') {
+      throw privacyError(
+        'PRIVACY_CLAIM_FALSE',
+        'clipping each record’s gradient bounds no client: one client’s records add up to any length',
+        {
+          where: `${where}.contribution`,
+          fix: 'Clip the whole change of a client, or claim the unit record or person.',
+        },
+      );
+    }
     checkNoise(stage, claim, where);
   }
 }
 
 /** The noise that the honest clients of the smallest cohort add has to be at least the committed one. */
 function checkNoise(stage: ClaimedStage, claim: Claim, where: string): void {
-  const honest = claim.minimumCohort - claim.colluders;
+  const honest = stage.contribution === 'noisy-local-steps' ? 1 : claim.minimumCohort - claim.colluders;
   const actual = honest < 1 ? 0 : effectiveNoiseMultiplier(stage.mechanism, honest);
   if (actual >= stage.noiseMultiplier) return;
   throw privacyError(

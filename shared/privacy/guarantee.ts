@@ -85,7 +85,7 @@ function against(claim: Claim, adversary: Adversary): GuaranteeJson {
     delta: claim.delta,
     unit: claim.unit,
     neighbouringRelation: `add or remove one ${claim.unit}`,
-    mechanism: `distributed discrete Gaussian${samplingInWords(claim)}, ${claim.stages.reduce((n, s) => n + s.rounds, 0)} releases`,
+    mechanism: `${mechanismInWords(claim)}${samplingInWords(claim)}, ${claim.stages.reduce((n, s) => n + s.rounds, 0)} releases`,
     accountant: 'privacy loss distribution, connect-the-dots, grid 1e-4, upper bound',
     adversary: adversary.name,
     assumptions: assumptionsOf(claim, adversary),
@@ -95,7 +95,8 @@ function against(claim: Claim, adversary: Adversary): GuaranteeJson {
 
 /** A stage's event with the noise that is left against this adversary. */
 function eventAgainst(stage: ClaimedStage, adversary: Adversary): PrivacyEvent {
-  return stageEvent(stage, effectiveNoiseMultiplier(stage.mechanism, adversary.honestClients));
+  const honest = stage.contribution === 'noisy-local-steps' ? 1 : adversary.honestClients;
+  return stageEvent(stage, effectiveNoiseMultiplier(stage.mechanism, honest));
 }
 
 /** δ that is left for the accountant after every round's share of the mechanism (β and the distance of the noise). */
@@ -108,12 +109,21 @@ function accountedDelta(claim: Claim): number {
   });
 }
 
+function mechanismInWords({ stages }: Claim): string {
+  const local = stages.filter((stage) => stage.contribution === 'noisy-local-steps').length;
+  if (local === 0) return 'distributed discrete Gaussian';
+  return local === stages.length
+    ? 'discrete Gaussian at each client'
+    : 'discrete Gaussian, distributed or at each client';
+}
+
 function samplingInWords({ stages }: Claim): string {
   return stages.some((stage) => stage.samplingProbability < 1) ? ' with Poisson sampling' : '';
 }
 
 function assumptionsOf(claim: Claim, adversary: Adversary): string[] {
-  const { honestClients } = adversary;
+  const onlyLocal = claim.stages.every((stage) => stage.contribution === 'noisy-local-steps');
+  const honestClients = onlyLocal ? 1 : adversary.honestClients;
   const noise =
     honestClients === 1
       ? 'your own client adds its noise and keeps it secret'

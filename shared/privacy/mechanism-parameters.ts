@@ -88,6 +88,33 @@ export function mechanismParameters(demand: MechanismDemand): MechanismParameter
 }
 
 /**
+ * For a vector that privacy does not rest on any more, or never did: it was noised where it was trained, or nothing is
+ * promised. Masks only go over noised vectors, so it gets the least noise that there is, σ = 4 units of the ring.
+ * @param bound - L2 bound on the vector; the scale is the finest at which the ring holds the sum of `cohortMax` of them
+ */
+export function transportParameters(
+  demand: Omit<MechanismDemand, 'noiseMultiplier' | 'l2Clip'>,
+  bound: number,
+): MechanismParameters {
+  const checkedDemand = checkedMechanism({ ...demand, l2Clip: bound, noiseMultiplier: 1e-3 });
+  const room = roomPerClient(checkedDemand, LEAST_LOCAL_SIGMA);
+  const scaledClip = room / 2;
+  const sensitivity = roundedSensitivity(scaledClip, demand.dimension, BETA);
+  const local = { sigma: LEAST_LOCAL_SIGMA, sensitivity };
+  return {
+    ...pick(checkedDemand),
+    scale: scaledClip / bound,
+    localSigma: local.sigma,
+    sensitivity,
+    beta: BETA,
+    deltaPerRound: deltaPerRound(checkedDemand, local.sigma),
+    effectiveNoiseMultiplier: effectiveMultiplier(local, demand.minimumCohort - demand.colluders),
+    wrapProbability: WRAP_PROBABILITY,
+    elementLimit: 2 * bound,
+  };
+}
+
+/**
  * Noise multiplier of the continuous Gaussian that the noise of `honestClients` clients is at least as private as:
  * σ_eff = √(n·σ_int² − 9)/Δ̃.
  */

@@ -8,6 +8,7 @@ export {
   type MechanismDemand,
   type MechanismParameters,
   mechanismParameters,
+  transportParameters,
 } from './mechanism-parameters.ts';
 
 /** Only this module holds it, so only {@link privatise} can make a {@link NoisedVector}. */

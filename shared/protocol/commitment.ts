@@ -2,11 +2,13 @@ import { canonicalBytes } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { calibrateNoise, epsilonOf, stageEvent } from '../privacy/accountant/index.ts';
-import { guaranteesFor, type PrivacyGuarantee } from '../privacy/guarantee.ts';
-import { type MechanismParameters, mechanismParameters } from '../privacy/mechanism.ts';
+import { type ClaimedStage, guaranteesFor, type PrivacyGuarantee } from '../privacy/guarantee.ts';
+import { type MechanismParameters, mechanismParameters, transportParameters } from '../privacy/mechanism.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import { type Plan, planHash } from './plan.ts';
+import { type Plan, type PrivacyPromise, planHash, promiseOf } from './plan.ts';
+import { releasesOf, sentBound } from './plan-stage.ts';
+import { contributionOf, siloDemand } from './stage-claims.ts';
 import type { ModelFile, StageTerms, Terms } from './terms.ts';
 
 /** SHA-256 (hex) of names and shapes in order: two vectors of one layout may be added. */
@@ -25,24 +27,40 @@ const SAME = 1e-9;
  * @throws PRIVACY_* when the plan's budget cannot be kept
  */
 export function commitTerms(plan: Plan, model: readonly ModelFile[], updates: readonly Layout[]): Terms {
-  const { epsilon, delta } = plan.privacy;
-  const sigmas = calibrateNoise({ epsilon, delta: delta * (1 - ROUNDING_SHARE), stages: plan.stages });
+  const sigmas = noiseFor(plan);
   const stages = updates.map((layout, index): StageTerms => {
     const noiseMultiplier = sigmas[index] as number;
-    const { scale, localSigma } = mechanismParameters(demandOf(plan, index, layout.length, noiseMultiplier));
+    const { scale, localSigma } = sumMechanism(plan, index, layout.length, noiseMultiplier);
     return { index, dimension: layout.length, layoutSha256: layoutHash(layout), noiseMultiplier, scale, localSigma };
   });
   const guarantees = guaranteesOf(plan, stages).map((g) => g.toView());
   return { plan, planHash: planHash(plan), model, stages, guarantees };
 }
 
-/** Mechanism of a stage as committed; scale and noise are the committed ones to the bit, on every machine. */
+/** Least noise of every stage that keeps the promise; 0 where there is none. */
+function noiseFor(plan: Plan): number[] {
+  const promise = promiseOf(plan);
+  if (promise === undefined) return plan.stages.map(() => 0);
+  const { epsilon, delta } = promise;
+  return calibrateNoise({ epsilon, delta: delta * (1 - ROUNDING_SHARE), stages: plan.stages.map(releasesOf) });
+}
+
+/** Mechanism of a stage's sums as committed; scale and noise are the committed ones to the bit, on every machine. */
 export function stageMechanism(terms: Terms, index: number): MechanismParameters {
   const stage = terms.stages[index];
   if (stage === undefined)
     throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `the plan has no stage ${index}`);
   const { dimension, noiseMultiplier, scale, localSigma } = stage;
-  return { ...mechanismParameters(demandOf(terms.plan, index, dimension, noiseMultiplier)), scale, localSigma };
+  return { ...sumMechanism(terms.plan, index, dimension, noiseMultiplier), scale, localSigma };
+}
+
+/** Mechanism of the steps that each silo takes by itself: its noise counts on nobody. */
+export function siloMechanism({ plan, stages }: Terms, index: number): MechanismParameters {
+  const { dimension, noiseMultiplier } = stages[index] as StageTerms;
+  const stage = plan.stages[index];
+  if (stage?.algorithm !== 'local-dp-sgd')
+    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `stage ${index} takes no noised local steps`);
+  return mechanismParameters(siloDemand({ dimension, l2Clip: stage.l2Clip, noiseMultiplier }));
 }
 
 /**
@@ -61,59 +79,75 @@ export function checkTerms(terms: Terms): void {
   if (hash !== terms.planHash) refuse(`the plan's hash is ${hash}, not ${terms.planHash}`);
   if (terms.stages.length !== plan.stages.length) refuse('the plan and its commitment have different stages');
   for (const [index, stage] of terms.stages.entries()) {
-    const own = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
+    const own = sumMechanism(plan, index, stage.dimension, stage.noiseMultiplier);
     if (!same(own.localSigma, stage.localSigma) || !same(own.scale, stage.scale)) {
       refuse(
         `stage ${index} adds noise of ${stage.localSigma} at scale ${stage.scale} where its promise needs ${own.localSigma} at ${own.scale}`,
       );
     }
   }
+  const promise = promiseOf(plan);
+  if (promise === undefined) {
+    if (terms.guarantees.length > 0) refuse('it shows guarantees for a plan that promises nothing');
+    return;
+  }
   const against = guaranteesOf(plan, terms.stages)[1]?.toView();
-  if (against === undefined || !(against.epsilon <= plan.privacy.epsilon * (1 + 1e-6))) {
-    refuse(`its noise gives epsilon ${against?.epsilon}, the plan promises ${plan.privacy.epsilon}`);
+  if (against === undefined || !(against.epsilon <= promise.epsilon * (1 + 1e-6))) {
+    refuse(`its noise gives epsilon ${against?.epsilon}, the plan promises ${promise.epsilon}`);
   }
 }
 
-/** The three guarantees of a plan: coordinator, coordinator with the assumed colluders, everyone but you. */
+/** The three guarantees of a plan: coordinator, coordinator with the assumed colluders, everyone but you. None for a plan that promises nothing. */
 export function guaranteesOf(plan: Plan, stages: readonly StageTerms[]): PrivacyGuarantee[] {
+  const promise = promiseOf(plan);
+  if (promise === undefined) return [];
   const { minimumCohort, colluders } = plan.secureAggregation;
   return guaranteesFor({
-    unit: plan.privacy.unit,
-    delta: plan.privacy.delta,
+    unit: promise.unit,
+    delta: promise.delta,
     minimumCohort,
     colluders,
-    stages: stages.map((stage, index) => {
-      const { rounds, samplingProbability } = plan.stages[index] as Plan['stages'][number];
-      const mechanism = mechanismParameters(demandOf(plan, index, stage.dimension, stage.noiseMultiplier));
+    stages: stages.map((stage, index): ClaimedStage => {
+      const planStage = plan.stages[index] as Plan['stages'][number];
+      const { rounds, samplingProbability } = releasesOf(planStage);
+      const { dimension, noiseMultiplier } = stage;
       return {
         sampling: 'poisson',
-        contribution: 'unit-gradient',
+        contribution: contributionOf(planStage.algorithm),
         samplingProbability,
         rounds,
-        noiseMultiplier: stage.noiseMultiplier,
-        mechanism,
+        noiseMultiplier,
+        mechanism:
+          planStage.algorithm === 'local-dp-sgd'
+            ? mechanismParameters(siloDemand({ dimension, l2Clip: planStage.l2Clip, noiseMultiplier }))
+            : sumMechanism(plan, index, dimension, noiseMultiplier),
       };
     }),
   });
 }
 
 /** ε that the first `rounds` rounds of the plan have spent, against the coordinator with the assumed colluders. For reading: what is charged is the whole plan. */
-export function epsilonAfter(terms: Terms, rounds: number): number {
+export function epsilonAfter(terms: Terms, rounds: number, { delta }: Pick<PrivacyPromise, 'delta'>): number {
   let left = rounds;
   const events = terms.plan.stages.flatMap((stage, index) => {
-    const count = Math.min(left, stage.rounds);
-    left -= count;
-    return count === 0
-      ? []
-      : [stageEvent({ ...stage, rounds: count }, (terms.stages[index] as StageTerms).noiseMultiplier)];
+    const done = Math.min(left, stage.rounds);
+    left -= done;
+    const releases = releasesOf(stage);
+    const count = (releases.rounds / stage.rounds) * done;
+    const { noiseMultiplier } = terms.stages[index] as StageTerms;
+    return count === 0 ? [] : [stageEvent({ ...releases, rounds: count }, noiseMultiplier)];
   });
-  return events.length === 0 ? 0 : epsilonOf(events, terms.plan.privacy.delta);
+  return events.length === 0 ? 0 : epsilonOf(events, delta);
 }
 
-function demandOf(plan: Plan, index: number, dimension: number, noiseMultiplier: number) {
+/** What goes over a client's vector before the masks. */
+function sumMechanism(plan: Plan, index: number, dimension: number, noiseMultiplier: number): MechanismParameters {
   const { minimumCohort, colluders, maximumCohort, ringBits } = plan.secureAggregation;
-  const { l2Clip } = plan.stages[index] as Plan['stages'][number];
-  return { dimension, l2Clip, noiseMultiplier, minimumCohort, colluders, cohortMax: maximumCohort, ringBits };
+  const stage = plan.stages[index] as Plan['stages'][number];
+  const cohort = { dimension, minimumCohort, colluders, cohortMax: maximumCohort, ringBits };
+  if (stage.algorithm === 'local-dp-sgd' || stage.algorithm === 'none')
+    return transportParameters(cohort, sentBound(stage));
+  return mechanismParameters({ ...cohort, l2Clip: stage.l2Clip, noiseMultiplier });
 }
 
 function same(a: number, b: number): boolean {

@@ -50,8 +50,8 @@ export interface Welcome {
   readonly terms: Terms;
   /** Of the plan's entry. */
   readonly proof: LedgerProof;
-  /** Of the run's reservation: what this run will be charged, in the ledger before anybody joins. */
-  readonly reservation: LedgerProof;
+  /** Of the run's reservation: what this run will be charged, in the ledger before anybody joins. Null for a run that promises no privacy. */
+  readonly reservation: LedgerProof | null;
 }
 
 export const ledgerProofSchema = z.strictObject({
@@ -75,6 +75,8 @@ export const consentSchema = z.strictObject({
   policyHash: hash,
   /** Number of records the client brings; public by this consent, used to weigh and to set the expected batch. */
   records: z.number().int().min(1).max(LIMITS.records),
+  /** How many privacy units they are: the records, the persons whose records they are, or 1 for the client itself. */
+  units: z.number().int().min(1).max(LIMITS.records),
   engine: words(200),
   at: words(40),
   signature: b64(64),
@@ -101,13 +103,7 @@ export const secaggSchema = z.strictObject({
 export type SecaggFrame = z.infer<typeof secaggSchema>;
 
 /** Why a participant cannot train in a round: nothing about its data. */
-export const SIT_OUT_CODES = [
-  'ENGINE_FAILED',
-  'OUT_OF_MEMORY',
-  'OUTSIDE_HOURS',
-  'BUDGET_SPENT',
-  'NOT_PREPARED',
-] as const;
+export const SIT_OUT_CODES = ['ENGINE_FAILED', 'OUT_OF_MEMORY', 'OUTSIDE_HOURS', 'BUDGET_SPENT'] as const;
 export type SitOutCode = (typeof SIT_OUT_CODES)[number];
 
 /** Client → server: this round goes on without me. Nobody waits for its deadline. */
@@ -156,7 +152,7 @@ export const welcomeSchema = z.strictObject({
     guarantees: z.array(z.looseObject({ epsilon: finite, adversary: words(200) })).max(10),
   }),
   proof: ledgerProofSchema,
-  reservation: ledgerProofSchema,
+  reservation: ledgerProofSchema.nullable(),
 });
 
 /** Client → server: a witness's line for a checkpoint that it found consistent (C2SP tlog-cosignature). */

@@ -3,6 +3,7 @@ import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { ProtocolErrorCode } from './errors.ts';
+import { stageSchema } from './plan-stage.ts';
 
 /** `10m`, `30s`, `500ms` or a number of milliseconds → milliseconds. */
 const duration = z
@@ -17,27 +18,7 @@ const duration = z
   });
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and dashes, at most 63');
-const target = z.enum(['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense']);
-
-const lora = z.strictObject({
-  rank: z.number().int().min(1).max(256),
-  /** The update is scaled by alpha / rank (Hu et al. 2021, §4.1). */
-  alpha: z.number().positive().max(4096),
-  /** A stays as drawn and only B trains (LoRA-FA, Zhang et al. 2023): half as many numbers to noise. */
-  freezeA: z.boolean().default(true),
-  targets: z
-    .array(target)
-    .min(1)
-    .max(6)
-    .refine((t) => new Set(t).size === t.length, 'a target is named twice'),
-});
-
-/** Encoder blocks (0-based) that train in full, with the head above them. */
-const layers = z
-  .array(z.number().int().min(0).max(47))
-  .min(1)
-  .max(48)
-  .refine((l) => new Set(l).size === l.length, 'a layer is named twice');
+const column = z.string().min(1).max(100);
 
 const freshModel = z.strictObject({
   /** A new BERT with random weights; `vocabulary` is a directory with tokenizer.json or vocab.txt. */
@@ -50,27 +31,21 @@ const freshModel = z.strictObject({
   vocabulary: z.string().min(1).max(500),
 });
 
-const server = z.strictObject({
-  optimizer: z.enum(['sgd', 'adam', 'adagrad', 'yogi']),
-  /** For the mean of the clipped gradients divided by the clip, so that it does not change with l2Clip. */
-  learningRate: z.number().positive().max(1000),
-  momentum: z.number().min(0).max(0.9999).default(0),
-  /** Publish the mean of the last `average` iterates (post-processing, so free). 1 = the last one. */
-  average: z.number().int().min(1).max(10_000).default(1),
-});
+const promise = {
+  epsilon: z.number().positive().max(1000),
+  delta: z.number().gt(0).lt(0.01),
+  scope: z.string().min(1).max(200),
+  period: z.string().min(1).max(50),
+};
 
-const stage = z.strictObject({
-  algorithm: z.literal('dp-fedsgd'),
-  train: z.union([z.enum(['all', 'head']), z.strictObject({ lora }), z.strictObject({ layers })]),
-  rounds: z.number().int().min(1).max(100_000),
-  /** Probability with which each record enters a round, drawn independently (Poisson sampling). */
-  samplingProbability: z.number().gt(0).max(1),
-  /** Bound on the Euclidean norm of one unit's gradient, enforced by the client's engine. */
-  l2Clip: z.number().positive().max(1e6),
-  /** This stage's part of the budget, relative to the other stages' (in squared noise-to-signal, the measure that adds up). */
-  share: z.number().positive().max(1e6).default(1),
-  server,
-});
+const privacy = z.discriminatedUnion('unit', [
+  z.strictObject({ unit: z.literal('record'), ...promise }),
+  /** `column`: whose record it is. All records of a person enter a round together and are clipped together. */
+  z.strictObject({ unit: z.literal('person'), column: z.string().min(1).max(100), ...promise }),
+  z.strictObject({ unit: z.literal('client'), ...promise }),
+  /** Nothing is hidden but by the masks. `because` is shown to everybody who is asked. */
+  z.strictObject({ unit: z.literal('none'), because: z.string().min(1).max(300), scope: promise.scope }),
+]);
 
 const schema = z.strictObject({
   name,
@@ -88,17 +63,16 @@ const schema = z.strictObject({
       .min(2)
       .max(1000)
       .refine((l) => new Set(l).size === l.length, 'a label is named twice'),
-    text: z.string().min(1).max(100),
-    label: z.string().min(1).max(100),
+    /** Column of the text; several are joined by a line break. */
+    text: z.union([column, z.array(column).min(1).max(20)]),
+    label: column,
+    /** What stands in the label column for which label, e.g. `{ "1": World }`. */
+    labelValues: z.record(z.string().max(100), z.string().max(100)).optional(),
+    /** Names of the columns of CSV files without a header line. */
+    header: z.array(column).min(2).max(100).optional(),
   }),
-  privacy: z.strictObject({
-    unit: z.literal('record'),
-    epsilon: z.number().positive().max(1000),
-    delta: z.number().gt(0).lt(0.01),
-    scope: z.string().min(1).max(200),
-    period: z.string().min(1).max(50),
-  }),
-  stages: z.array(stage).min(1).max(10),
+  privacy,
+  stages: z.array(stageSchema).min(1).max(10),
   secureAggregation: z.strictObject({
     minimumCohort: z.number().int().min(4).max(1000),
     colluders: z.number().int().min(0).max(500),
@@ -118,7 +92,25 @@ const schema = z.strictObject({
 
 /** What an operator asks for. All the words of plans/*.yaml; σ is computed from it, never typed beside ε. */
 export type Plan = z.output<typeof schema>;
-export type PlanStage = Plan['stages'][number];
+export type { PlanStage } from './plan-stage.ts';
+
+/** ε, δ and whose data: what a plan promises. */
+export type PrivacyPromise = Exclude<Plan['privacy'], { unit: 'none' }>;
+
+/** What a plan promises, or undefined for one that says it promises nothing. */
+export function promiseOf({ privacy }: Plan): PrivacyPromise | undefined {
+  return privacy.unit === 'none' ? undefined : privacy;
+}
+
+/** For what makes sense with a promise only. @throws PLAN_INVALID */
+export function requirePromise(plan: Plan): PrivacyPromise {
+  const promise = promiseOf(plan);
+  if (promise !== undefined) return promise;
+  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', `plan ${plan.name} promises no privacy`, {
+    where: 'privacy.unit',
+    fix: 'Give a unit, an epsilon and a delta.',
+  });
+}
 
 /**
  * A plan out of a parsed YAML or JSON document.
@@ -148,6 +140,39 @@ export function parsePlan(document: unknown, where: string): Plan {
 
 /** Claims that the schema alone cannot see through. */
 function claimProblems(plan: Plan): string[] {
+  return [...algorithmProblems(plan), ...labelProblems(plan), ...cohortProblems(plan)];
+}
+
+/** What an algorithm's clip bounds has to be what the plan says it hides. */
+function algorithmProblems({ privacy, stages }: Plan): string[] {
+  return stages.flatMap(({ algorithm }, index) => {
+    const where = `stages.${index}`;
+    if (privacy.unit === 'none')
+      return algorithm === 'none'
+        ? []
+        : [`${where}: ${algorithm} adds noise, but privacy.unit says none; give a unit and an epsilon`];
+    if (algorithm === 'none')
+      return [
+        `${where}: algorithm none promises nothing, but the plan claims epsilon ${privacy.epsilon} for one ${privacy.unit}`,
+      ];
+    if (algorithm === 'dp-fedavg' && privacy.unit !== 'client')
+      return [
+        `${where}: clipping the change of a model after local steps without noise bounds a client, not a ${privacy.unit}: for one ${privacy.unit} the sensitivity is twice the clip; claim the unit client, or use dp-fedsgd or local-dp-sgd`,
+      ];
+    if (algorithm !== 'dp-fedavg' && privacy.unit === 'client')
+      return [
+        `${where}: ${algorithm} clips every record by itself, which bounds no client; use dp-fedavg, or claim the unit record or person`,
+      ];
+    return [];
+  });
+}
+
+function labelProblems({ task }: Plan): string[] {
+  const strange = Object.values(task.labelValues ?? {}).filter((l) => !task.labels.includes(l));
+  return strange.length === 0 ? [] : [`task.labelValues: ${strange.join(', ')} is not among the labels`];
+}
+
+function cohortProblems(plan: Plan): string[] {
   const problems: string[] = [];
   const { minimumCohort, colluders, maximumCohort } = plan.secureAggregation;
   if (plan.clients.minimum > maximumCohort) {
@@ -174,12 +199,4 @@ function claimProblems(plan: Plan): string[] {
 /** SHA-256 (hex) of the plan's RFC 8785 form: what participants consent to. */
 export function planHash(plan: Plan): string {
   return sha256Hex(canonicalBytes(plan as unknown as Json));
-}
-
-/** `head`, `all weights` or `lora r4 on query, value`. */
-export function trainInWords(train: PlanStage['train']): string {
-  if (train === 'head') return 'head';
-  if (train === 'all') return 'all weights';
-  if ('layers' in train) return `layers ${train.layers.join(', ')} and head`;
-  return `lora r${train.lora.rank} on ${train.lora.targets.join(', ')}`;
 }

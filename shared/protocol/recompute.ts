@@ -1,48 +1,45 @@
+import { errorCode, type TacitError } from '../core/errors.ts';
 import type { Entry } from '../ledger/entries.ts';
 import type { Recomputed } from '../ledger/verify-plans.ts';
 import { type ClaimedStage, guaranteesFor, type PrivacyUnit } from '../privacy/guarantee.ts';
-import { mechanismParameters } from '../privacy/mechanism.ts';
+import { type MechanismDemand, mechanismParameters } from '../privacy/mechanism.ts';
+import { contributionOf, siloDemand } from './stage-claims.ts';
 
 /** Two machines may compute the last digits of a logarithm differently; nothing that matters hides below this. */
 const SAME = 1e-9;
 const UNITS: readonly string[] = ['record', 'person', 'client'] satisfies readonly PrivacyUnit[];
 
+type PlanEntry = Entry<'plan.commit'>;
+
 /**
  * An auditor's own computation of what a committed plan promises against the coordinator with the assumed colluders, from
- * nothing but the parameters in the ledger entry.
- * @throws PRIVACY_* when the parameters keep no promise at all
+ * nothing but the parameters in the ledger entry. A claim that no accountant would make is a problem and an infinite ε.
+ * @throws PRIVACY_* when the parameters are no parameters
  */
-export function recomputeCertificate(plan: Entry<'plan.commit'>): Recomputed {
-  if (!UNITS.includes(plan.unit))
-    return { epsilon: Number.POSITIVE_INFINITY, problems: [`no accountant knows the unit ${plan.unit}`] };
+export function recomputeCertificate(plan: PlanEntry): Recomputed {
+  const nothing = (problem: string): Recomputed => ({ epsilon: Number.POSITIVE_INFINITY, problems: [problem] });
+  if (!UNITS.includes(plan.unit)) return nothing(`no accountant knows the unit ${plan.unit}`);
   const problems: string[] = [];
   const stages = plan.stages.map((stage): ClaimedStage => claimedStage(plan, stage, problems));
-  const [, guarantee] = guaranteesFor({
-    unit: plan.unit as PrivacyUnit,
-    delta: Number(plan.certificate?.delta),
-    stages,
-    minimumCohort: plan.minimumCohort,
-    colluders: plan.colluders,
-  });
-  return { epsilon: guarantee?.toView().epsilon ?? Number.POSITIVE_INFINITY, problems };
+  try {
+    const [, guarantee] = guaranteesFor({
+      unit: plan.unit as PrivacyUnit,
+      delta: Number(plan.certificate?.delta),
+      stages,
+      minimumCohort: plan.minimumCohort,
+      colluders: plan.colluders,
+    });
+    return { epsilon: guarantee?.toView().epsilon ?? Number.POSITIVE_INFINITY, problems };
+  } catch (error) {
+    if (errorCode(error) !== 'PRIVACY_CLAIM_FALSE') throw error;
+    return nothing((error as TacitError).message);
+  }
 }
 
-function claimedStage(
-  plan: Entry<'plan.commit'>,
-  stage: Entry<'plan.commit'>['stages'][number],
-  problems: string[],
-): ClaimedStage {
-  const { mechanism, noiseMultiplier, index, rounds } = stage;
+function claimedStage(plan: PlanEntry, stage: PlanEntry['stages'][number], problems: string[]): ClaimedStage {
+  const { mechanism, noiseMultiplier, index, rounds, algorithm, releasesPerRound = 1 } = stage;
   if (mechanism === null || noiseMultiplier === null) throw new RangeError(`stage ${index} commits to no mechanism`);
-  const own = mechanismParameters({
-    dimension: mechanism.dimension,
-    l2Clip: Number(stage.l2Clip),
-    noiseMultiplier: Number(noiseMultiplier),
-    minimumCohort: plan.minimumCohort,
-    colluders: plan.colluders,
-    cohortMax: mechanism.cohortMax,
-    ringBits: mechanism.ringBits,
-  });
+  const own = mechanismParameters(demandOf(plan, stage, mechanism));
   for (const [name, committed, needed] of [
     ['scale', Number(mechanism.scale), own.scale],
     ['noise of one client', Number(mechanism.localSigma), own.localSigma],
@@ -53,9 +50,20 @@ function claimedStage(
   return {
     sampling: 'poisson',
     samplingProbability: Number(stage.samplingProbability),
-    rounds,
+    rounds: rounds * releasesPerRound,
     noiseMultiplier: Number(noiseMultiplier),
-    contribution: 'unit-gradient',
+    contribution: contributionOf(algorithm),
     mechanism: own,
   };
+}
+
+function demandOf(
+  { minimumCohort, colluders }: PlanEntry,
+  { algorithm, l2Clip, noiseMultiplier }: PlanEntry['stages'][number],
+  { dimension, cohortMax, ringBits }: NonNullable<PlanEntry['stages'][number]['mechanism']>,
+): MechanismDemand {
+  const stage = { dimension, l2Clip: Number(l2Clip), noiseMultiplier: Number(noiseMultiplier) };
+  // Its noise may count on nobody else's, whatever cohort the plan has.
+  if (contributionOf(algorithm) === 'noisy-local-steps') return siloDemand(stage);
+  return { ...stage, minimumCohort, colluders, cohortMax, ringBits };
 }

@@ -100,11 +100,18 @@ export interface PlanOptions {
   readonly every?: number;
   readonly phase?: string;
   readonly training?: string;
+  readonly join?: string;
   readonly server?: string;
   /** `model.from`, as YAML. */
   readonly from?: string;
   readonly head?: 'mean' | 'pooler';
   readonly train?: 'head' | 'all';
+  /** `stages`, as YAML, instead of the ones of the options above. */
+  readonly stages?: string;
+  /** `privacy`, as YAML. */
+  readonly privacy?: string;
+  /** `task`, as YAML. */
+  readonly task?: string;
   /** Participants that the first round waits for. */
   readonly minimum?: number;
 }
@@ -116,11 +123,15 @@ export function planText({
   every = 1,
   phase = '10s',
   training = '60s',
+  join = '60s',
   server,
   minimum = 5,
   from = 'models/tacit-mini',
   head = 'mean',
   train = 'head',
+  task = '{ kind: classification, labels: [ham, spam], text: text, label: label }',
+  privacy = `{ unit: record, epsilon: ${epsilon}, delta: 1e-5, scope: mail, period: "2026" }`,
+  stages,
 }: PlanOptions = {}): string {
   const step = server ?? '{ optimizer: sgd, learningRate: 10, momentum: 0.9, average: 2 }';
   const lora = `
@@ -129,20 +140,20 @@ export function planText({
 name: test-mail
 purpose: A test.
 model: { from: ${from}, head: ${head}, maxTokens: 32 }
-task: { kind: classification, labels: [ham, spam], text: text, label: label }
-privacy: { unit: record, epsilon: ${epsilon}, delta: 1e-5, scope: mail, period: "2026" }
+task: ${task}
+privacy: ${privacy}
 stages:
-  - { algorithm: dp-fedsgd, train: ${train}, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${step} }${loraRounds > 0 ? lora : ''}
+${stages ?? `  - { algorithm: dp-fedsgd, train: ${train}, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${step} }${loraRounds > 0 ? lora : ''}`}
 secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: 32 }
-deadlines: { join: 30s, training: ${training}, phase: ${phase} }
+deadlines: { join: ${join}, training: ${training}, phase: ${phase} }
 evaluation: { every: ${every} }
 clients: { minimum: ${minimum} }
 `;
 }
 
 /** Opens the budget that `planText` asks for, with two people's keys. */
-export async function openTestBudget(coordinator: Coordinator, epsilon: number): Promise<void> {
-  const budget = { scope: 'mail', unit: 'record', period: '2026' };
+export async function openTestBudget(coordinator: Coordinator, epsilon: number, unit = 'record'): Promise<void> {
+  const budget = { scope: 'mail', unit, period: '2026' };
   const opening = {
     budget,
     epsilon: String(epsilon),

@@ -137,8 +137,8 @@ function watched(index: number): TrainerFactory {
   return async (...args) => {
     const trainer = await factory(...args);
     return {
-      gradient: async (request) => {
-        const trained = await trainer.gradient(request);
+      update: async (request) => {
+        const trained = await trainer.update(request);
         (sums[index] as { stage: number; sum: Float32Array }[]).push({
           stage: request.stage,
           sum: trained.sum.slice(),

@@ -300,7 +300,7 @@ describe('training', () => {
       cohortMax: 2,
       ringBits: 32,
     });
-    const noisy = await localDpSgdDelta({
+    const { delta: noisy } = await localDpSgdDelta({
       ...common,
       steps: 10,
       samplingProbability: 0.3,

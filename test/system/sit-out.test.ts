@@ -1,0 +1,79 @@
+import { afterEach, expect, test } from 'vitest';
+import type { TrainerFactory } from '../../shared/participant/trainer.ts';
+import { createMemoryStore } from '../../shared/store/memory.ts';
+import {
+  createTestRun,
+  openPolicy,
+  openTestBudget,
+  startParticipant,
+  startTestCoordinator,
+  type TestCoordinator,
+  type TestParticipant,
+  until,
+} from '../support/federation.ts';
+
+let site: TestCoordinator;
+const participants: TestParticipant[] = [];
+
+afterEach(async () => {
+  for (const p of participants.splice(0)) p.stop();
+  await site.close();
+});
+
+/** Its engine breaks down as soon as it is to train. */
+const broken: TrainerFactory = async () => ({
+  update: () => Promise.reject(new Error('out of memory')),
+  dispose: async () => undefined,
+});
+/** At no time of the day. */
+const closed = { ...openPolicy, hours: { from: '00:00', to: '00:00' } };
+
+test('a round does not wait for those who cannot train, and the log says why', async () => {
+  site = await startTestCoordinator({ store: createMemoryStore() });
+  await openTestBudget(site.coordinator, 3);
+  const lines: string[] = [];
+  site.coordinator.subscribe((event) => event.kind === 'log' && lines.push(event.text));
+  // Its deadline is an hour away: only the message can have ended the phase.
+  const run = await createTestRun(site.coordinator, { rounds: 2, training: '1h', minimum: 6 });
+  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
+  participants.push(startParticipant({ link: run.link, index: 5, createTrainer: broken }));
+  participants.push(
+    startParticipant({ link: run.link, index: 6, answer: async () => ({ policy: closed, records: records() }) }),
+  );
+  await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
+  const rounds = site.coordinator.rounds(run.id);
+  expect(rounds.map((r) => [r.phase, r.attempt, r.funnel.survived])).toEqual([
+    ['done', 1, 4],
+    ['done', 1, 4],
+  ]);
+  expect(lines).toContain('org-5 sits round 1 out: OUT_OF_MEMORY');
+  expect(lines).toContain('org-6 sits round 1 out: OUTSIDE_HOURS');
+});
+
+test('with one of the fewest gone for good the run says what it waits for, and goes on when somebody joins', async () => {
+  site = await startTestCoordinator({ store: createMemoryStore() });
+  await openTestBudget(site.coordinator, 3);
+  const run = await createTestRun(site.coordinator, { rounds: 6, join: '10m' });
+  for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
+  await until(() => site.coordinator.rounds(run.id)[0]?.phase === 'done', 'the first round');
+  participants[4]?.stop();
+  await until(() => site.coordinator.run(run.id)?.state === 'waiting', 'the run to wait');
+  expect(site.coordinator.run(run.id)?.reason).toMatch(/^4 of 5 participants can take part; .* 1 more .* ends at 20/);
+  participants.push(startParticipant({ link: run.link, index: 6 }));
+  await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
+  expect(site.coordinator.run(run.id)?.reason).toBeNull();
+});
+
+test('nobody joins: the run fails at the join deadline and its budget is settled', async () => {
+  site = await startTestCoordinator({ store: createMemoryStore() });
+  await openTestBudget(site.coordinator, 3);
+  const run = await createTestRun(site.coordinator, { rounds: 1, join: '1s' });
+  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
+  await until(() => site.coordinator.run(run.id)?.state === 'failed', 'the run to fail');
+  expect(site.coordinator.run(run.id)?.reason).toMatch(/COHORT_TOO_SMALL.* of 5 participants/);
+  expect(site.coordinator.budgets()).toMatchObject([{ spent: 0, reserved: 0, left: 3 }]);
+});
+
+function records() {
+  return [{ id: 'a:1', text: 'cheap offer', label: 'spam' }];
+}

@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { parseYaml } from '../../../shared/node/documents.ts';
+import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
+import { type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
+import { layoutOf } from '../../../shared/tensor/layout.ts';
+import { planText } from '../../support/federation.ts';
+
+const server = '{ optimizer: sgd, learningRate: 1 }';
+const local = '{ epochs: 1, batchSize: 8, optimizer: sgd, learningRate: 0.1 }';
+const stages = {
+  sgd: `  - { algorithm: dp-fedsgd, train: head, rounds: 4, samplingProbability: 0.5, l2Clip: 1, server: ${server} }`,
+  avg: `  - { algorithm: dp-fedavg, train: head, rounds: 4, l2Clip: 1, local: ${local}, server: ${server} }`,
+  local: `  - { algorithm: local-dp-sgd, train: head, rounds: 4, samplingProbability: 0.5, l2Clip: 1, local: { steps: 3, optimizer: sgd, learningRate: 0.1 }, server: ${server} }`,
+  none: `  - { algorithm: none, train: head, rounds: 4, local: ${local}, server: ${server} }`,
+};
+const privacy = (unit: string, more = '') =>
+  `{ unit: ${unit}, ${more}epsilon: 3, delta: 1e-5, scope: mail, period: "2026" }`;
+const nothing = '{ unit: none, because: the data is public, scope: mail }';
+const plan = (options: Parameters<typeof planText>[0]): Plan => parsePlan(parseYaml(planText(options), 'p'), 'p');
+const terms = (p: Plan) =>
+  commitTerms(
+    p,
+    [],
+    p.stages.map(() => layoutOf([{ name: 'classifier.weight', shape: [2, 50] }])),
+  );
+
+describe('a claim that an algorithm cannot keep is refused', () => {
+  test.each([
+    ['dp-fedavg claimed for a record', stages.avg, privacy('record'), /stages\.0.*twice the clip/],
+    ['dp-fedavg claimed for a person', stages.avg, privacy('person', 'column: who, '), /stages\.0.*not a person/],
+    ['dp-fedsgd claimed for a client', stages.sgd, privacy('client'), /stages\.0.*bounds no client/],
+    ['local-dp-sgd claimed for a client', stages.local, privacy('client'), /stages\.0.*bounds no client/],
+    ['none with an epsilon', stages.none, privacy('record'), /stages\.0.*promises nothing, but the plan claims/],
+    ['noise without a promise', stages.sgd, nothing, /stages\.0.*give a unit and an epsilon/],
+  ])('%s', (_, stage, promise, message) => {
+    expect(() => plan({ stages: stage, privacy: promise })).toThrow(
+      expect.objectContaining({ code: 'PLAN_CLAIM_FALSE', message: expect.stringMatching(message) }),
+    );
+  });
+
+  test('every problem is told at once', () => {
+    expect(() => plan({ stages: `${stages.avg}\n${stages.none}`, privacy: privacy('record') })).toThrow(
+      expect.objectContaining({ message: expect.stringMatching(/stages\.0.*stages\.1/) }),
+    );
+  });
+});
+
+test.each([
+  ['dp-fedsgd', stages.sgd, privacy('record')],
+  ['dp-fedsgd for a person', stages.sgd, privacy('person', 'column: who, ')],
+  ['dp-fedavg', stages.avg, privacy('client')],
+  ['local-dp-sgd', stages.local, privacy('record')],
+])('%s: what is committed keeps the promise, against three adversaries', (_, stage, promise) => {
+  const committed = terms(plan({ stages: stage, privacy: promise }));
+  checkTerms(committed);
+  const [coordinator, colluding, others] = committed.guarantees.map((g) => g.epsilon) as [number, number, number];
+  expect(colluding).toBeLessThanOrEqual(3);
+  expect(colluding).toBeGreaterThan(2.99);
+  expect(coordinator).toBeLessThanOrEqual(colluding);
+  expect(others).toBeGreaterThanOrEqual(colluding);
+});
+
+test('local-dp-sgd trusts nobody: the same promise against everyone else together, for every step of every round', () => {
+  const committed = terms(plan({ stages: stages.local, privacy: privacy('record') }));
+  const [coordinator, , others] = committed.guarantees;
+  expect(others?.epsilon).toBe(coordinator?.epsilon);
+  expect(coordinator?.mechanism).toMatch(/at each client with Poisson sampling, 12 releases/);
+  const silo = siloMechanism(committed, 0);
+  expect(silo.localSigma / silo.sensitivity).toBeGreaterThan(committed.stages[0]?.noiseMultiplier as number);
+  // What is sent was noised before: it gets no more than a ring needs.
+  const sent = stageMechanism(committed, 0);
+  expect((sent.localSigma / sent.scale) * 1e4).toBeLessThan(1);
+});
+
+test('less noise than committed is found by whoever is asked', () => {
+  for (const [stage, promise] of [
+    [stages.avg, privacy('client')],
+    [stages.local, privacy('record')],
+  ] as const) {
+    const committed = terms(plan({ stages: stage, privacy: promise }));
+    const weaker = committed.stages.map((s) => ({ ...s, noiseMultiplier: s.noiseMultiplier * 0.9 }));
+    expect(() => checkTerms({ ...committed, stages: weaker })).toThrow(
+      expect.objectContaining({ code: 'PLAN_CLAIM_FALSE' }),
+    );
+  }
+});
+
+test('a plan without privacy shows no guarantee, and one that does is refused', () => {
+  const committed = terms(plan({ stages: stages.none, privacy: nothing }));
+  checkTerms(committed);
+  expect(committed.guarantees).toEqual([]);
+  const { guarantees } = terms(plan({ stages: stages.sgd, privacy: privacy('record') }));
+  expect(() => checkTerms({ ...committed, guarantees })).toThrow(expect.objectContaining({ code: 'PLAN_CLAIM_FALSE' }));
+});
