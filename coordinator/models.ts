@@ -1,3 +1,4 @@
+import { utf8 } from '../shared/core/bytes.ts';
 import { type Clock, isoTime } from '../shared/core/clock.ts';
 import { TacitError } from '../shared/core/errors.ts';
 import type { Rng } from '../shared/core/rng.ts';
@@ -7,6 +8,7 @@ import type { ModelView } from '../shared/protocol/views.ts';
 import { EventLog } from '../shared/store/log.ts';
 import type { Store } from '../shared/store/port.ts';
 import { readWeights } from '../shared/tensor/safetensors.ts';
+import { modelCard } from './model-card.ts';
 import { bestEvaluation } from './rounds/evaluation.ts';
 import { GlobalModel } from './rounds/global-model.ts';
 import type { RunDriver } from './rounds/run-driver.ts';
@@ -67,6 +69,8 @@ export class ModelLibrary {
     for (const [name, bytes] of model.directory(readWeights(await this.#store.getBlob(overlay), 'overlay'))) {
       files.push({ name, sizeBytes: bytes.length, sha256: await this.#store.putBlob(bytes) });
     }
+    const card = utf8(modelCard(record));
+    files.push({ name: 'README.md', sizeBytes: card.length, sha256: await this.#store.putBlob(card) });
     const published = {
       id,
       run: record.id,

@@ -5,7 +5,7 @@ import type { SentItem } from './events.ts';
 export function sentItems(terms: Terms): SentItem[] {
   const updates = terms.stages.map((stage): SentItem => {
     const plan = terms.plan.stages[stage.index];
-    const form = 'clipped, noised and masked: uniform random numbers to anyone without the other masks';
+    const form = formOf(terms, stage.index);
     return {
       what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers`,
       form,
@@ -30,4 +30,16 @@ export function sentItems(terms: Terms): SentItem[] {
     },
     { what: 'Your signature that the ledger is consistent', form: 'in the open', sizeBytes: 200, when: 'every round' },
   ];
+}
+
+function formOf({ plan }: Terms, stage: number): string {
+  const masked = 'masked: uniform random numbers to anyone without the other masks';
+  switch (plan.stages[stage]?.algorithm) {
+    case 'none':
+      return `WITHOUT PRIVACY, only ${masked}; whoever sees the models may learn what your texts say`;
+    case 'local-dp-sgd':
+      return `noised here at every step, then ${masked}`;
+    default:
+      return `clipped, noised and ${masked}`;
+  }
 }

@@ -180,8 +180,8 @@ export function madeUpMail(count: number, from: number): TextRecord[] {
   });
 }
 
-export function jsonLines(records: readonly TextRecord[]): Uint8Array {
-  return utf8(records.map(({ text, label }) => `${JSON.stringify({ text, label })}\n`).join(''));
+export function jsonLines(records: readonly object[]): Uint8Array {
+  return utf8(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
 }
 
 export const openPolicy: Policy = {
@@ -251,8 +251,10 @@ export async function createTestRun(
   coordinator: Coordinator,
   options: PlanOptions = {},
   seats = 10,
+  heldOutRows: (count: number, from: number) => readonly object[] = madeUpMail,
 ): Promise<{ readonly id: string; readonly link: string }> {
-  const heldOut = { validation: jsonLines(madeUpMail(40, 50_000)), test: jsonLines(madeUpMail(40, 60_000)) };
+  const rows = (from: number) => jsonLines(heldOutRows(40, from));
+  const heldOut = { validation: rows(50_000), test: rows(60_000) };
   const { id } = await coordinator.createRun(planText(options), 'test plan', heldOut);
   const { code } = await coordinator.invite(id, { uses: seats, expiresAt: Date.now() + 3_600_000 });
   return { id, link: code };
