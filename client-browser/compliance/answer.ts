@@ -17,7 +17,7 @@ export function answerSection(
   const ledgerProblems = check.state === 'failed' ? [failure(check, reachable)] : check.audit.problems;
   const problems = [...ledgerProblems, ...overspent];
   return html`<section class="answer ${problems.length === 0 ? 'answer-good' : 'answer-bad'} stack" aria-labelledby="answer-title">
-    <div role="status"><h2 id="answer-title">${sentence(check, budgets?.length ?? 0, problems.length)}</h2></div>
+    <div role="status"><h2 id="answer-title">${sentence(check, budgets ?? [], problems.length)}</h2></div>
     ${
       problems.length === 0
         ? nothing
@@ -40,7 +40,7 @@ function failure(check: Extract<Check, { state: 'failed' }>, reachable: boolean)
     : 'The coordinator does not answer, so nothing can be checked.';
 }
 
-function sentence(check: Check, datasets: number, problems: number): string {
+function sentence(check: Check, budgets: readonly BudgetView[], problems: number): string {
   if (problems > 0) return `${plural(problems, 'problem')} found`;
   if (check.state !== 'done') return '';
   const { size } = check.audit.checkpoint;
@@ -48,8 +48,12 @@ function sentence(check: Check, datasets: number, problems: number): string {
     size === 0
       ? 'the ledger is empty, and its signature is good'
       : `the ledger is verified to entry ${size - 1} on this device`;
-  if (datasets === 0) return `No budget is open; ${ledger}`;
-  return `${datasets === 1 ? 'The one dataset is' : `All ${datasets} datasets are`} inside policy; ${ledger}`;
+  if (budgets.length === 0) return `No budget is open; ${ledger}`;
+  const used = budgets.filter((b) => b.left <= b.epsilon * 1e-9).length;
+  if (budgets.length === 1)
+    return `The one dataset is inside policy${used === 1 ? ' and its budget used up' : ''}; ${ledger}`;
+  const some = used === 0 ? '' : `, ${used} with the budget used up`;
+  return `All ${budgets.length} datasets are inside policy${some}; ${ledger}`;
 }
 
 function found(check: Extract<Check, { state: 'done' }>): TemplateResult {

@@ -448,7 +448,9 @@ describe('compliance page', () => {
       );
       s.shown.budgets = await fixtures.budgetsOf(log);
     });
-    await expect.poll(() => answer(page).textContent()).toContain('verified to entry 11');
+    await expect
+      .poll(() => answer(page).textContent())
+      .toContain('its budget used up; the ledger is verified to entry 11');
     await page.getByText('used up: no more training').waitFor();
     await expectSound('compliance-exhausted');
   });
