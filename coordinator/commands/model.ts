@@ -3,17 +3,35 @@ import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { TacitError } from '../../shared/core/errors.ts';
 import { type CommandLineErrorCode, command, openTerminal } from '../../shared/node/command-line.ts';
-import { writeDirectoryFiles } from '../../shared/node/directory-files.ts';
-import { formatBytes, table } from '../../shared/node/format.ts';
+import { onnxCpuEngine } from '../../shared/node/engines.ts';
+import { table } from '../../shared/node/format.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { ModelView } from '../../shared/protocol/views.ts';
+import { predictLocally } from '../local-model.ts';
+import { readModelFiles } from '../model-files.ts';
 import type { Prediction } from '../service.ts';
+import { adviseClipCommand } from './model-advise-clip.ts';
+import {
+  type ConvertOptions,
+  convert,
+  importCommand,
+  inspectCommand,
+  isLocalModel,
+  mergeCommand,
+  write,
+} from './model-directories.ts';
+import { pruneCommand } from './model-prune.ts';
 import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 
-/** `tacit model list|export|predict`, over HTTP from anywhere. */
+/** `tacit model list|export|predict` of a coordinator's models over HTTP; export, predict and the rest of directories. */
 export function modelCommand(): Command {
-  const group = command('model', 'published models of a coordinator', 'tacit model list');
-  for (const sub of [listCommand(), exportCommand(), predictCommand()]) group.addCommand(sub);
+  const group = command(
+    'model',
+    'models: published by a coordinator, in a directory, or on the Hugging Face hub',
+    'tacit model list',
+  );
+  const directories = [inspectCommand(), importCommand(), mergeCommand(), pruneCommand(), adviseClipCommand()];
+  for (const sub of [listCommand(), exportCommand(), predictCommand(), ...directories]) group.addCommand(sub);
   return group;
 }
 
@@ -41,41 +59,49 @@ function exportCommand(): Command {
   return withRemote(
     command(
       'export',
-      'download a Hugging Face directory, every file checked against its hash',
+      'write a model for other programs; a published one is downloaded, every file checked against its hash',
       'tacit model export current --out model',
     ),
   )
-    .argument('<model>', 'its id, or "current"')
+    .argument('<model>', 'a directory, hf:org/name, or the id of a published model ("current")')
     .requiredOption('--out <dir>', 'a new directory')
-    .action(async (id: string, options: RemoteOptions & { out: string }) => {
-      const remote = remoteOf(options);
-      const model = await remote.get<ModelView>(`/api/v1/models/${encodeURIComponent(id)}`);
-      const files = new Map<string, Uint8Array>();
-      for (const { name, sha256 } of model.files) {
-        const path = name.split('/').map(encodeURIComponent).join('/');
-        const bytes = await remote.bytes(`/api/v1/models/${encodeURIComponent(model.id)}/files/${path}`);
-        if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
-          throw new TacitError<ProtocolErrorCode>(
-            'WEIGHTS_MISMATCH',
-            'a downloaded file is not the one that was published',
-            { where: name },
-          );
-        }
-        files.set(name, bytes);
-      }
-      await writeDirectoryFiles(options.out, files);
-      const terminal = openTerminal(options.json === true);
-      const sizeBytes = [...files.values()].reduce((n, b) => n + b.length, 0);
-      terminal.emit({ exported: options.out, model: model.id, files: files.size, sizeBytes });
-      terminal.say(`${files.size} files, ${formatBytes(sizeBytes)}: ${options.out}`);
+    .option('--format <kind>', 'huggingface, onnx (for inference), sentence-transformers (mean head)', 'huggingface')
+    .option('--dtype <type>', 'float32 or float16; huggingface only')
+    .option('--max-shard-size <MB>', 'split larger weights; huggingface only')
+    .action(async (id: string, options: RemoteOptions & ConvertOptions) => {
+      const { format, dtype, maxShardSize } = options;
+      const local = isLocalModel(id);
+      const files = local ? await readModelFiles(id) : await publishedFiles(id, options);
+      const asItIs = !local && format === 'huggingface' && dtype === undefined && maxShardSize === undefined;
+      await write(options, asItIs ? files : convert(files, options, id));
     });
 }
 
+/** Every file of a published model, checked against its hash. @throws WEIGHTS_MISMATCH */
+async function publishedFiles(id: string, options: RemoteOptions): Promise<Map<string, Uint8Array>> {
+  const remote = remoteOf(options);
+  const model = await remote.get<ModelView>(`/api/v1/models/${encodeURIComponent(id)}`);
+  const files = new Map<string, Uint8Array>();
+  for (const { name, sha256 } of model.files) {
+    const path = name.split('/').map(encodeURIComponent).join('/');
+    const bytes = await remote.bytes(`/api/v1/models/${encodeURIComponent(model.id)}/files/${path}`);
+    if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
+      throw new TacitError<ProtocolErrorCode>(
+        'WEIGHTS_MISMATCH',
+        'a downloaded file is not the one that was published',
+        {
+          where: name,
+        },
+      );
+    }
+    files.set(name, bytes);
+  }
+  return files;
+}
+
 function predictCommand(): Command {
-  return withRemote(
-    command('predict', 'ask a published model', 'echo "You have won a prize" | tacit model predict current'),
-  )
-    .argument('<model>', 'its id, or "current"')
+  return withRemote(command('predict', 'ask a model', 'echo "You have won a prize" | tacit model predict current'))
+    .argument('<model>', 'a directory, hf:org/name, or the id of a published model ("current")')
     .argument('[texts...]', 'texts; without any, one a line from standard input')
     .action(async (id: string, given: string[], options: RemoteOptions) => {
       const texts =
@@ -84,15 +110,23 @@ function predictCommand(): Command {
         throw new TacitError<CommandLineErrorCode>('USAGE', 'there is no text to predict', {
           fix: 'Give texts, or lines on standard input.',
         });
-      const path = `/api/v1/models/${encodeURIComponent(id)}/predict`;
-      const { predictions } = await remoteOf(options).ask<{ predictions: readonly Prediction[] }>(
-        path,
-        JSON.stringify({ texts }),
-      );
+      const predictions = isLocalModel(id)
+        ? await predictLocally(id, texts, onnxCpuEngine())
+        : await publishedPredictions(id, texts, options);
       const terminal = openTerminal(options.json === true);
       for (const [i, { label, scores }] of predictions.entries()) {
         terminal.emit({ text: texts[i], label, scores });
         terminal.say(`${label.padEnd(12)} ${(scores[label] ?? 0).toFixed(3)}  ${texts[i]?.slice(0, 100)}`);
       }
     });
+}
+
+async function publishedPredictions(
+  id: string,
+  texts: readonly string[],
+  options: RemoteOptions,
+): Promise<readonly Prediction[]> {
+  const path = `/api/v1/models/${encodeURIComponent(id)}/predict`;
+  const body = JSON.stringify({ texts });
+  return (await remoteOf(options).ask<{ predictions: readonly Prediction[] }>(path, body)).predictions;
 }

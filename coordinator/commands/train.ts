@@ -47,7 +47,7 @@ export function trainCommand(): Command {
     .option('--every <steps>', 'steps between two evaluations; by default an epoch')
     .option('--epsilon <e>', 'privacy budget; without it training is plain')
     .option('--delta <d>', 'with --epsilon', '1e-5')
-    .option('--clip <c>', "with --epsilon: bound on one record's (person's) gradient", '1')
+    .option('--clip <c>', "with --epsilon: bound on one record's (person's) gradient; see tacit model advise-clip", '1')
     .option('--seed <text>', 'repeat an experiment; with --epsilon the noise is then no secret')
     .option('--resume', 'go on where Ctrl-C or a crash ended the same command')
     .option('--json', 'one JSON object a line')

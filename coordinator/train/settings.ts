@@ -52,6 +52,27 @@ export const BERT_TASK: Readonly<Record<TextTask, BertTask>> = {
   regression: 'regression',
 };
 
+/** What other commands that read data as `tacit train` does need not ask about. */
+export const TRAIN_DEFAULTS: TrainFlags = {
+  model: '',
+  out: '.',
+  data: '',
+  text: 'text',
+  label: 'label',
+  task: 'classification',
+  holdOut: '0.1',
+  train: 'all',
+  maxTokens: '128',
+  epochs: '1',
+  batchSize: '32',
+  optimizer: 'adamw',
+  weightDecay: '0',
+  schedule: 'constant',
+  warmup: '0',
+  delta: '1e-5',
+  clip: '1',
+};
+
 const RATES = { head: 1e-2, lora: 1e-3, layers: 2e-4, all: 1e-4 } as const;
 
 /** @throws USAGE naming the flag */

@@ -44,7 +44,11 @@ export function exportOnnx(config: BertConfig, weights: Weights, head: Head): Ui
   const output = (name: string, size: number) => ({ name, type: dataType.float32, shape: ['batch', size] });
   return encodeModel({
     nodes: [...prelude(head), ...nodes],
-    initializers: [...[...tensors, ...constants].map(floats), ...lowering.initializers, ...preludeConstants(width)],
+    initializers: [
+      ...[...tensors, ...constants].map(floats),
+      ...lowering.initializers,
+      ...preludeConstants(width, head),
+    ],
     inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map(input),
     outputs: [output('logits', labels), output('features', features)],
     opsets: { '': 18 },
@@ -101,7 +105,7 @@ function prelude(head: Head): OnnxNode[] {
   ];
 }
 
-function preludeConstants(width: number): OnnxTensor[] {
+function preludeConstants(width: number, head: Head): OnnxTensor[] {
   const ints = (name: string, values: readonly number[]): OnnxTensor => ({
     name,
     type: dataType.int64,
@@ -111,8 +115,7 @@ function preludeConstants(width: number): OnnxTensor[] {
   return [
     ints('zero', [0]),
     ints('axis0', [0]),
-    ints('axis1', [1]),
-    ints('axis2', [2]),
+    ...(head === 'mean' ? [ints('axis1', [1]), ints('axis2', [2])] : []),
     ints('axes12', [1, 2]),
     ints('rows', [-1, width]),
     floats({ name: 'one', shape: [1], data: Float32Array.of(1) }),
