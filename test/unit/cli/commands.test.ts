@@ -70,7 +70,7 @@ describe('every command', () => {
       [['frobnicate'], 'USAGE: unknown command \'frobnicate\'. Run "tacit --help".'],
       [['run'], 'USAGE: a command is missing. Run "tacit run --help".'],
       [['run', 'frobnicate'], 'USAGE: unknown command \'frobnicate\'. Run "tacit run --help".'],
-      [['ledger', 'verify'], 'USAGE: missing required argument \'bundle\'. Run "tacit ledger verify --help".'],
+      [['ledger', 'verify'], 'USAGE: missing required argument \'bundle|url\'. Run "tacit ledger verify --help".'],
       [
         ['privacy', 'noise', '--epsilon', '3', '--rounds', '1'],
         'USAGE: required option \'--delta <d>\' not specified. Run "tacit privacy noise --help".',
