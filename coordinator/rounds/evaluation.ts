@@ -37,6 +37,20 @@ export function evaluationDue({ terms, roundsCounted }: RunRecord, stage: number
   return stageOfRound(terms, roundsCounted) !== stage || roundsCounted % terms.plan.evaluation.every === 0;
 }
 
+/**
+ * True when the last stage has brought no lower loss for as many evaluations as the plan has patience. The texts are the
+ * coordinator's own and the models were released, so looking is post-processing; what is charged stays the whole plan.
+ */
+export function endsEarly({ terms, evaluations, open }: RunRecord): boolean {
+  const { evaluation, stages } = terms.plan;
+  if (evaluation.patience === undefined || open !== undefined) return false;
+  const before = evaluations.filter((e) => e.stage < stages.length - 1 || e.round === 0).map((e) => e.loss);
+  const ofLast = evaluations.filter((e) => e.stage === stages.length - 1 && e.round > 0).map((e) => e.loss);
+  const recent = ofLast.slice(-evaluation.patience);
+  const earlier = [...before.slice(-1), ...ofLast.slice(0, -evaluation.patience)];
+  return recent.length === evaluation.patience && Math.min(...recent) >= Math.min(...earlier);
+}
+
 /** The best on validation: accuracy, then loss. The round before training counts, so that "nothing helped" can be the answer. */
 export function bestEvaluation(record: RunRecord, stage?: number): Evaluated | undefined {
   const of = record.evaluations.filter((e) => stage === undefined || (e.stage === stage && e.round > 0));

@@ -9,7 +9,7 @@ import { float32Bytes } from '../../shared/tensor/float32.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import type { TestReport } from '../service.ts';
 import { CohortAssembly } from './cohort.ts';
-import { bestEvaluation, broughtBy, evaluateCandidate, evaluationDue, testReport } from './evaluation.ts';
+import { bestEvaluation, broughtBy, endsEarly, evaluateCandidate, evaluationDue, testReport } from './evaluation.ts';
 import type { GlobalModel } from './global-model.ts';
 import { optimizerSpec } from './merge.ts';
 import { encodeOptimizerState } from './optimizer-state.ts';
@@ -123,7 +123,7 @@ export class RunDriver {
         return;
       }
       const stage = stageOfRound(this.record.terms, this.record.roundsCounted);
-      if (stage === undefined) {
+      if (stage === undefined || endsEarly(this.record)) {
         await this.#finish();
         return;
       }

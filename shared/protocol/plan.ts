@@ -86,7 +86,11 @@ const schema = z.strictObject({
     training: duration,
     phase: duration,
   }),
-  evaluation: z.strictObject({ every: z.number().int().min(1).max(10_000) }),
+  evaluation: z.strictObject({
+    every: z.number().int().min(1).max(10_000),
+    /** Evaluations of the last stage in a row without a lower loss, after which the run ends early. */
+    patience: z.number().int().min(1).max(10_000).optional(),
+  }),
   clients: z.strictObject({ minimum: z.number().int().min(5).max(1000) }),
 });
 

@@ -98,6 +98,7 @@ export interface PlanOptions {
   readonly loraRounds?: number;
   readonly epsilon?: number;
   readonly every?: number;
+  readonly patience?: number;
   readonly phase?: string;
   readonly training?: string;
   readonly join?: string;
@@ -121,6 +122,7 @@ export function planText({
   loraRounds = 0,
   epsilon = 3,
   every = 1,
+  patience,
   phase = '10s',
   training = '60s',
   join = '60s',
@@ -146,7 +148,7 @@ stages:
 ${stages ?? `  - { algorithm: dp-fedsgd, train: ${train}, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${step} }${loraRounds > 0 ? lora : ''}`}
 secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: 32 }
 deadlines: { join: ${join}, training: ${training}, phase: ${phase} }
-evaluation: { every: ${every} }
+evaluation: { every: ${every}${patience === undefined ? '' : `, patience: ${patience}`} }
 clients: { minimum: ${minimum} }
 `;
 }

@@ -138,6 +138,19 @@ test('none: learns, says that it promises nothing, charges no budget', async () 
   expect(new TextDecoder().decode(card)).toMatch(/without privacy/i);
 });
 
+test('a run that does not get better ends early', async () => {
+  const local = '{ epochs: 2, batchSize: 8, optimizer: adam, learningRate: 0.05 }';
+  const stages = `  - { algorithm: none, train: head, rounds: 9, local: ${local}, server: ${server} }`;
+  const policy = { ...openPolicy, withoutPrivacy: true };
+  // Everybody learns the opposite of what the coordinator's texts say.
+  const upsideDown = (index: number) =>
+    madeUpMail(30, 1000 * index).map((r) => ({ ...r, label: r.label === 'spam' ? 'ham' : 'spam' }));
+  const id = await federate({ stages, privacy: without, patience: 2 }, 'record', policy, upsideDown);
+  expect(site.coordinator.run(id)?.state).toBe('finished');
+  expect(site.coordinator.rounds(id)).toHaveLength(2);
+  expect(await failures()).toEqual([]);
+});
+
 test('none: a site that did not allow it in so many words refuses', async () => {
   await federate({ stages: plain, privacy: without }, 'record');
   const [refusal] = await entriesOf('refusal');
