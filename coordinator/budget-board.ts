@@ -3,6 +3,7 @@ import type { Ledger } from '../shared/ledger/log.ts';
 import { promiseOf } from '../shared/protocol/plan.ts';
 import type { Terms } from '../shared/protocol/terms.ts';
 import type { BudgetView } from '../shared/protocol/views.ts';
+import { loweringOf } from './budget-opening.ts';
 
 /** The budget book with its views: they are those after the last entry that touched it. */
 export class BudgetBoard {
@@ -20,9 +21,17 @@ export class BudgetBoard {
     return this.#views;
   }
 
-  async open(entry: Parameters<BudgetBook['open']>[0]): Promise<void> {
-    await this.#book.open(entry);
+  async open(entry: Parameters<BudgetBook['open']>[0]): Promise<{ readonly index: number }> {
+    const receipt = await this.#book.open(entry);
     await this.refresh();
+    return receipt;
+  }
+
+  /** Takes effect at once. @throws BUDGET_UNKNOWN, BUDGET_STATE when it would raise */
+  async lower(entry: Parameters<BudgetBook['lower']>[0]): Promise<{ readonly index: number }> {
+    const receipt = await this.#book.lower(entry, loweringOf(entry.budget, await this.#book.revision(entry.budget)));
+    await this.refresh();
+    return receipt;
   }
 
   /** @throws BUDGET_EXCEEDED; the refusal is an entry then */

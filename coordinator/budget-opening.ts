@@ -1,7 +1,10 @@
 import { base64 } from '../shared/core/bytes.ts';
+import { canonicalBytes } from '../shared/core/canonical.ts';
+import { sha256Hex } from '../shared/core/hash.ts';
 import type { Signer } from '../shared/core/signing.ts';
 import {
   type ApproverChange,
+  type BudgetKey,
   type BudgetOpening,
   budgetOpeningSchema,
   type EntryInput,
@@ -37,4 +40,9 @@ export function openingEntry(opening: BudgetOpening, approvals: readonly Approva
     authority: 'two-person',
     approvals: [...approvals],
   };
+}
+
+/** Operation of the lowering that follows `revision` earlier decisions on a budget: said twice, it happens once. */
+export function loweringOf(budget: BudgetKey, revision: number): string {
+  return `${sha256Hex(canonicalBytes(budget))}/${revision}`;
 }

@@ -126,8 +126,16 @@ export class Coordinator implements CoordinatorService {
     return this.#budgets.views();
   }
 
-  openBudget(entry: Parameters<BudgetBook['open']>[0]): Promise<void> {
-    return this.#budgets.open(entry);
+  async openBudget(entry: Parameters<BudgetBook['open']>[0]): Promise<{ readonly index: number }> {
+    const receipt = await this.#budgets.open(entry);
+    await this.ledger.checkpoint();
+    return receipt;
+  }
+
+  async lowerBudget(entry: Parameters<BudgetBook['lower']>[0]): Promise<{ readonly index: number }> {
+    const receipt = await this.#budgets.lower(entry);
+    await this.ledger.checkpoint();
+    return receipt;
   }
 
   async createRun(planText: string, where: string, heldOut: HeldOut): Promise<RunView> {

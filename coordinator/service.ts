@@ -1,3 +1,4 @@
+import type { EntryInput } from '../shared/ledger/entries.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import type {
   AboutView,
@@ -55,6 +56,10 @@ export interface CoordinatorService {
   rounds(runId: string): readonly RoundView[];
   models(): readonly ModelView[];
   budgets(): readonly BudgetView[];
+  /** With two approvals by different people who may approve. @throws BUDGET_UNAPPROVED, BUDGET_STATE */
+  openBudget(entry: EntryInput<'budget.open'>): Promise<{ readonly index: number }>;
+  /** At once, by the operator alone. @throws BUDGET_UNKNOWN, BUDGET_STATE */
+  lowerBudget(entry: EntryInput<'budget.lower'>): Promise<{ readonly index: number }>;
   /**
    * Validates, computes σ, logs the plan and reserves its budget. @throws PLAN_INVALID, BUDGET_EXCEEDED, …
    * @param heldOut - the coordinator's own labelled texts; kept in its store, never sent to anyone

@@ -17,16 +17,17 @@ import { parsedDocument } from '../documents.ts';
 import { passphraseFromEnvironment } from '../identity.ts';
 import { openOwnLedger } from '../key-rotation.ts';
 import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
+import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const DOCUMENT_BYTES = 64 << 10;
 const STORE_SETTINGS = ['dataDir', 'store', 'origin'] as const;
 const approvalFile = z.strictObject({ approver: z.string(), publicKey: z.string(), signature: z.string() });
 
-/** `tacit budget approve|open|list`. Opening takes two people: each signs the same document with a key of their own. */
+/** `tacit budget approve|open|lower|list`. Opening takes two people: each signs the same document with a key of their own. */
 export function budgetCommand(): Command {
   const group = command('budget', 'privacy budgets: how much epsilon each dataset may spend', 'tacit budget list');
-  for (const sub of [approveCommand(), openCommand(), listCommand()]) group.addCommand(sub);
+  for (const sub of [approveCommand(), openCommand(), lowerCommand(), listCommand()]) group.addCommand(sub);
   return group;
 }
 
@@ -67,6 +68,32 @@ function openCommand(): Command {
         await store.close();
       }
     });
+}
+
+function lowerCommand(): Command {
+  const example =
+    'tacit budget lower --scope mail --unit record --period 2026 --epsilon 2 --delta 1e-5 --reason "new policy"';
+  return withRemote(command('lower', 'lower a budget of a running coordinator, at once', example))
+    .requiredOption('--scope <scope>', 'whose data')
+    .requiredOption('--unit <unit>', 'record, person or client')
+    .requiredOption('--period <period>', 'for example 2026')
+    .requiredOption('--epsilon <number>', 'the new whole')
+    .requiredOption('--delta <number>', 'the new whole')
+    .requiredOption('--reason <text>', 'why; it becomes part of the ledger')
+    .action(
+      async (options: RemoteOptions & Record<'scope' | 'unit' | 'period' | 'epsilon' | 'delta' | 'reason', string>) => {
+        const { scope, unit, period, epsilon, delta, reason } = options;
+        const body = JSON.stringify({ budget: { scope, unit, period }, epsilon, delta, reason });
+        const lowered = await remoteOf(options).post<{ ledgerIndex: number }>(
+          '/api/v1/budgets/lower',
+          body,
+          'application/json',
+        );
+        const terminal = openTerminal(options.json === true);
+        terminal.emit(lowered);
+        terminal.say(`lowered to epsilon ${epsilon}, delta ${delta}: ledger entry ${lowered.ledgerIndex}`);
+      },
+    );
 }
 
 function listCommand(): Command {

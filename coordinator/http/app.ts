@@ -4,6 +4,7 @@ import type { Clock } from '../../shared/core/clock.ts';
 import type { CoordinatorService } from '../service.ts';
 import { aboutRouter } from './about.ts';
 import { blobsRouter } from './blobs.ts';
+import { budgetsRouter } from './budgets.ts';
 import { errorHandler, notFound } from './errors.ts';
 import { eventsRouter } from './events.ts';
 import { securityHeaders } from './headers.ts';
@@ -47,6 +48,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
     eventsRouter(service, closing),
     ledgerEntriesRouter(service.ledger),
     modelsRouter(service, operatorToken),
+    budgetsRouter(service, operatorToken),
     blobsRouter(service, metrics.sent),
     uploadsRouter(service, metrics.received),
     runsRouter(service, operatorToken, () => options.clock.now()),

@@ -287,6 +287,59 @@ describe('report, registry, reconcile', () => {
   });
 });
 
+describe('budgets of a running coordinator', () => {
+  const budget = { scope: 'mail', unit: 'record', period: '2026' };
+  const post = async (path: string, body: unknown) => {
+    const response = await fetch(`${coordinator.localUrl}/api/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${coordinator.operatorToken}` },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: (await response.json()) as { error?: { code: string } } };
+  };
+
+  it('the token alone opens nothing; people who are named, by command, do; lowering is at once', async () => {
+    const names = ['dpo', 'head'];
+    for (const name of names) {
+      const made = await tacit('approver', 'key', '--name', name, '--key', `${name}.json`);
+      await writeFile(
+        file(`${name}.pub.json`),
+        made.out
+          .split('\n')
+          .filter((l) => l.startsWith('{'))
+          .join(''),
+      );
+    }
+    const people = names.flatMap((n) => ['--add', `${n}.pub.json`]);
+    expect(await tacit('approver', 'set', ...people, '--data-dir', 'data')).toMatchObject({ code: 0 });
+    expect(await tacit('approver', 'set', '--remove', 'dpo', '--data-dir', 'data')).toMatchObject({ code: 3 });
+    const opening = { budget, epsilon: '5', delta: '0.001', revision: 1, purpose: 'more', legalBasis: 'none' };
+    await writeFile(file('opening.yaml'), JSON.stringify(opening));
+    const approvals = await Promise.all(
+      names.map(async (name) => {
+        const { out } = await tacit('budget', 'approve', 'opening.yaml', '--name', name, '--key', `${name}.json`);
+        return JSON.parse(out) as object;
+      }),
+    );
+    const alone = await post('budgets', { opening, approvals: [approvals[0], approvals[0]] });
+    expect(alone.body.error?.code).toBe('BUDGET_UNAPPROVED');
+    expect(await post('budgets', { opening, approvals })).toMatchObject({ status: 201 });
+    expect((await post('budgets', { opening: { ...opening, revision: 2, epsilon: '3' }, approvals })).status).not.toBe(
+      201,
+    );
+    const where = ['--coordinator', coordinator.localUrl, '--data-dir', 'data'];
+    const key = ['--scope', 'mail', '--unit', 'record', '--period', '2026', '--delta', '0.001', '--reason', 'less'];
+    expect(await tacit('budget', 'lower', ...key, '--epsilon', '4', ...where)).toMatchObject({ code: 0 });
+    expect(await tacit('budget', 'lower', ...key, '--epsilon', '6', ...where)).toMatchObject({ code: 3 });
+    const report = await tacit('ledger', 'verify', `${coordinator.localUrl}/ledger`, '--vkey', vkey);
+    expect(report).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/mail +record +2026 +4\.000 +3\.000 +0\.000 +1\.000/),
+    });
+    expect(report.out).not.toContain('who approved');
+  });
+});
+
 async function write(path: string, bytes: Uint8Array): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
   await writeFile(path, bytes);
