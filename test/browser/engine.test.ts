@@ -61,6 +61,14 @@ describe('engines in a worker of Chromium', () => {
     await page.context().close();
   });
 
+  it('a context lost in the middle of a round: the step is done again elsewhere, and no example counts twice', async () => {
+    const { page } = await openPage(browser, server.url);
+    const result = await check(page, { engine: 'lose context', directory: '', files: [] });
+    expect(result).toMatchObject({ switches: ['tfjs webgl → tfjs wasm'], examples: 11 });
+    expect((result as { difference: number }).difference).toBeLessThan(1e-3);
+    await page.context().close();
+  });
+
   function check(page: Page, request: CaseRequest): Promise<CaseResult> {
     return page.evaluate((r) => harness.checkEngine(r), request);
   }

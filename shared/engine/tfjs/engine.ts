@@ -13,6 +13,7 @@ export async function createTfjsEngine(tf: Tf, backend: string): Promise<Engine>
   const started = await tf.setBackend(backend).catch(() => false);
   if (!started) throw new TacitError<EngineErrorCode>('ENGINE_COMPILE', `the ${backend} backend does not start`);
   await tf.ready();
+  const lost = contextLoss(tf, backend);
   const uploads = new Map<Parameter, { version: number; tensor: Tensor }>();
   const upload = (parameter: Parameter): Tensor => {
     const known = uploads.get(parameter);
@@ -25,7 +26,7 @@ export async function createTfjsEngine(tf: Tf, backend: string): Promise<Engine>
   return {
     name: `tfjs ${backend}`,
     async compile(graph, parameters) {
-      return tfjsStep(tf, backend, graph, new Map(parameters.map((p) => [p.name, p])), upload);
+      return tfjsStep(tf, backend, graph, new Map(parameters.map((p) => [p.name, p])), upload, lost);
     },
     release(parameters) {
       for (const parameter of parameters) {
@@ -42,6 +43,7 @@ function tfjsStep(
   graph: Graph,
   parameters: ReadonlyMap<string, Parameter>,
   upload: (parameter: Parameter) => Tensor,
+  lost: Promise<never> | undefined,
 ): Step {
   const free = lastUses(graph);
   return {
@@ -60,7 +62,9 @@ function tfjsStep(
           for (const [k, id] of node.outputs.entries()) own.set(id, outputs[k] as Tensor);
           for (const id of free[i] as readonly number[]) dispose(own, id);
         }
-        await download(graph, own, fetches);
+        const arrays = await (lost === undefined ? download(graph, own) : Promise.race([download(graph, own), lost]));
+        if (contextLost(tf, backend)) throw new Error(LOST);
+        deliver(graph, arrays, fetches);
       } catch (cause) {
         if (cause instanceof TacitError) throw cause;
         throw new TacitError<EngineErrorCode>('ENGINE_RUN', `the ${backend} backend stopped in the middle of a step`, {
@@ -74,17 +78,52 @@ function tfjsStep(
   };
 }
 
+const LOST = 'the WebGL context was lost';
+
+interface Gl {
+  isContextLost(): boolean;
+  readonly canvas: { addEventListener(name: string, listener: () => void): void };
+}
+
+function glOf(tf: Tf, backend: string): Gl | undefined {
+  return backend === 'webgl' ? (tf.backend() as { gpgpu?: { readonly gl: Gl } }).gpgpu?.gl : undefined;
+}
+
+/** Rejects when the backend loses its context: TensorFlow.js would wait for what it was computing without end. */
+function contextLoss(tf: Tf, backend: string): Promise<never> | undefined {
+  const gl = glOf(tf, backend);
+  if (gl === undefined) return undefined;
+  const lost = new Promise<never>((_, reject) => {
+    gl.canvas.addEventListener('webglcontextlost', () => reject(new Error(LOST)));
+  });
+  // Nobody may be waiting when it happens.
+  lost.catch(() => {});
+  return lost;
+}
+
+/** Nothing that was read from a lost context counts: it may be zeros. */
+function contextLost(tf: Tf, backend: string): boolean {
+  return glOf(tf, backend)?.isContextLost() === true;
+}
+
 function fed(tf: Tf, feeds: Feeds, name: string, value: Value): Tensor {
   const data = feeds.get(name);
   if (data === undefined) throw new TacitError<EngineErrorCode>('ENGINE_RUN', `no feed ${name}`);
   return tf.tensor(data, [...value.shape], value.type);
 }
 
-async function download(graph: Graph, own: ReadonlyMap<number, Tensor>, fetches: Fetches): Promise<void> {
-  for (const { name, value } of graph.outputs) {
+async function download(graph: Graph, own: ReadonlyMap<number, Tensor>): Promise<Float32Array[]> {
+  const arrays: Float32Array[] = [];
+  for (const { value } of graph.outputs) arrays.push((await (own.get(value.id) as Tensor).data()) as Float32Array);
+  return arrays;
+}
+
+/** Only when all has been read: what a lost context gives late must not overwrite another engine's numbers. */
+function deliver(graph: Graph, arrays: readonly Float32Array[], fetches: Fetches): void {
+  for (const [i, { name }] of graph.outputs.entries()) {
     const place = fetches.get(name);
     if (place === undefined) throw new TacitError<EngineErrorCode>('ENGINE_RUN', `no place for output ${name}`);
-    place.set((await (own.get(value.id) as Tensor).data()) as Float32Array);
+    place.set(arrays[i] as Float32Array);
   }
 }
 
