@@ -38,6 +38,7 @@ export type ParticipantEvent =
       readonly kind: 'uploaded';
       readonly round: number;
       readonly bytes: number;
+      /** Over the SHA-256 of every chunk, in order. */
       readonly sha256: string;
       readonly firstBytes: string;
     }

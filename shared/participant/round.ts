@@ -1,10 +1,11 @@
-import { hex } from '../core/bytes.ts';
+import { fromHex, hex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
-import { type NoisedVector, privatise } from '../privacy/mechanism.ts';
+import { checkUpdate } from '../privacy/mechanism.ts';
+import { noisedStream } from '../privacy/noised-stream.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { SecaggFrame } from '../protocol/messages.ts';
@@ -13,7 +14,8 @@ import type { StageTerms, Terms } from '../protocol/terms.ts';
 import type { RoundPhase } from '../protocol/views.ts';
 import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
 import { type ClientEffect, type ClientEvent, type ClientState, clientReduce, startClient } from '../secagg/client.ts';
-import { applyMasks, chunkHashes, type MaskedVector, type MaskStream, maskedBytes } from '../secagg/mask.ts';
+import type { MaskStream } from '../secagg/mask.ts';
+import { type MaskedStream, maskStream } from '../secagg/masked-stream.ts';
 import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageName } from '../secagg/messages.ts';
 import { bytesToFloat32 } from '../tensor/float32.ts';
 import type { ParticipantEvent } from './events.ts';
@@ -34,7 +36,13 @@ export interface RoundContext {
   send(frame: SecaggFrame): Promise<void>;
   blob(sha256: string, signal: AbortSignal): Promise<Uint8Array>;
   /** Only a masked vector leaves: the type says so. */
-  upload(vector: MaskedVector, config: SecaggConfig, signal: AbortSignal): Promise<void>;
+  upload(stream: MaskedStream, config: SecaggConfig, signal: AbortSignal): Promise<void>;
+}
+
+/** What training leaves: the clipped sum over so many units. */
+interface Update {
+  readonly sum: Float32Array;
+  readonly units: number;
 }
 
 /** One participant in one session: check, train, clip, noise, then the cryptographic phases. */
@@ -44,7 +52,8 @@ export class RoundParticipant {
   readonly #signed: unknown;
   readonly #abort = new AbortController();
   #state: ClientState | undefined;
-  #noised: NoisedVector | undefined;
+  /** The clipped sum, from training until it is noised and masked on its way out; it goes nowhere else. */
+  #update: Update | undefined;
   #advertisement: SecaggFrame | undefined;
 
   /** @throws the coded reason why this configuration is not acceptable; nothing has been sent then */
@@ -80,17 +89,19 @@ export class RoundParticipant {
   /** Stops training and uploading; the session is lost for this client, nobody else is disturbed. */
   cancel(): void {
     this.#abort.abort();
+    this.#update = undefined;
     if (this.#state !== undefined)
       this.#state = clientReduce(this.#state, { kind: 'cancel', reason: 'the round ended' }).state;
   }
 
-  /** Trains, then advertises keys. A vector is noised before anything else can see it. */
+  /** Trains, then advertises keys. What was trained is fit to be sent, or nobody hears of this client in this round. */
   async start(): Promise<void> {
     const { round, stage } = this.#config;
     this.#phase('training');
     const started = this.#c.clock.now();
     const { sum, units, examples, loss, dropped = 0 } = await this.#train();
-    this.#noised = privatise(sum, stageMechanism(this.#c.terms, stage), this.#c.rng, units);
+    checkUpdate(sum, stageMechanism(this.#c.terms, stage), units);
+    this.#update = { sum, units };
     const seconds = (this.#c.clock.now() - started) / 1000;
     this.#c.emit({ kind: 'trained', round, examples, loss, seconds, ...(dropped === 0 ? {} : { dropped }) });
     this.#phase('advertise');
@@ -165,19 +176,24 @@ export class RoundParticipant {
 
   async #mask(streams: readonly MaskStream[]): Promise<void> {
     this.#phase('upload');
-    const noised = this.#noised as NoisedVector;
-    this.#noised = undefined;
-    const vector = await applyMasks(noised, streams);
-    await this.#c.upload(vector, this.#config, this.#abort.signal);
-    const bytes = maskedBytes(vector);
+    const { sum, units } = this.#update as Update;
+    this.#update = undefined;
+    const mechanism = stageMechanism(this.#c.terms, this.#config.stage);
+    const noise = [{ key: this.#c.rng.bytes(32), sigma: mechanism.localSigma }];
+    const noised = await noisedStream(sum, mechanism, this.#c.rng, units, noise);
+    const stream = await maskStream(noised, streams, this.#config.chunkBytes);
+    await this.#c.upload(stream, this.#config, this.#abort.signal);
+    const hashes = stream.hashes();
+    const { bytes } = await stream.chunk(0);
     this.#c.emit({
       kind: 'uploaded',
       round: this.#config.round,
-      bytes: bytes.length,
-      sha256: sha256Hex(bytes),
+      bytes: 4 * stream.dimension,
+      sha256: sha256Hex(...hashes.map(fromHex)),
       firstBytes: hex(bytes.subarray(0, 32)),
     });
-    await this.#happen({ kind: 'masked', chunks: chunkHashes(bytes, this.#config.chunkBytes) });
+    stream.close();
+    await this.#happen({ kind: 'masked', chunks: hashes });
   }
 
   #phase(phase: RoundPhase): void {

@@ -297,8 +297,8 @@ class Session {
       emit: this.#emit,
       send: async (frame) => void (await this.#request('secagg', frame)),
       blob: this.#blob,
-      upload: (vector, config, signal) =>
-        uploadMasked(vector, config, this.#transport, () => this.#sessionToken(), signal),
+      upload: (stream, config, signal) =>
+        uploadMasked(stream, config, this.#transport, () => this.#sessionToken(), signal),
     };
   }
 

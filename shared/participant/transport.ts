@@ -1,6 +1,6 @@
 import { io, type Socket } from 'socket.io-client';
 import { TacitError } from '../core/errors.ts';
-import { sha256Hex } from '../core/hash.ts';
+import { sha256HexAsync } from '../core/hash.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { type Ack, fromWireError, type WireError } from '../protocol/messages.ts';
 
@@ -18,7 +18,7 @@ export interface ParticipantTransport {
   /** Downloads a blob and checks its hash. @throws WEIGHTS_MISMATCH, NOT_AUTHORISED, NOT_FOUND, CONNECTION_LOST */
   blob(sha256: string, session: string, signal: AbortSignal): Promise<Uint8Array>;
   /** Uploads one chunk of a masked update; the coordinator has it on stable storage when this resolves. */
-  putChunk(path: string, bytes: Uint8Array, session: string, signal: AbortSignal): Promise<void>;
+  putChunk(path: string, bytes: Uint8Array, session: string, signal: AbortSignal, sha256: string): Promise<void>;
   close(): void;
 }
 
@@ -43,7 +43,7 @@ export function openTransport(url: string): ParticipantTransport {
     },
     request: (name, payload) => request(socket, name, payload),
     blob: (sha256, session, signal) => download(url, sha256, session, signal),
-    putChunk: (path, bytes, session, signal) => upload(`${url}${path}`, bytes, session, signal),
+    putChunk: (path, bytes, session, signal, sha256) => upload(`${url}${path}`, bytes, session, signal, sha256),
     close: () => void socket.disconnect(),
   };
 }
@@ -76,7 +76,7 @@ async function download(url: string, sha256: string, session: string, signal: Ab
   const headers = { authorization: `Bearer ${session}` };
   const response = await send(`${url}/api/v1/blobs/${sha256}`, { headers, signal });
   const bytes = new Uint8Array(await response.arrayBuffer());
-  if (sha256Hex(bytes) !== sha256) {
+  if ((await sha256HexAsync(bytes)) !== sha256) {
     throw new TacitError<ProtocolErrorCode>(
       'WEIGHTS_MISMATCH',
       'the downloaded bytes are not the ones that were announced',
@@ -86,11 +86,17 @@ async function download(url: string, sha256: string, session: string, signal: Ab
   return bytes;
 }
 
-async function upload(url: string, bytes: Uint8Array, session: string, signal: AbortSignal): Promise<void> {
+async function upload(
+  url: string,
+  bytes: Uint8Array,
+  session: string,
+  signal: AbortSignal,
+  sha256: string,
+): Promise<void> {
   const headers = {
     authorization: `Bearer ${session}`,
     'content-type': 'application/octet-stream',
-    'x-content-sha256': sha256Hex(bytes),
+    'x-content-sha256': sha256,
   };
   await send(url, { method: 'PUT', headers, body: bytes, signal });
 }

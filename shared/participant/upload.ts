@@ -1,25 +1,34 @@
-import { errorCode } from '../core/errors.ts';
-import { type MaskedVector, maskedBytes } from '../secagg/mask.ts';
+import { errorCode, TacitError } from '../core/errors.ts';
+import type { SecaggErrorCode } from '../secagg/errors.ts';
+import { isMaskedStream, type MaskedStream } from '../secagg/masked-stream.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
 import type { ParticipantTransport } from './transport.ts';
 
 /**
- * Sends a masked vector in chunks. It exists once, so a lost connection or a restarted coordinator is waited for until the
- * round ends.
+ * Sends a masked vector chunk by chunk, each made while the one before is on its way. A lost connection or a restarted
+ * coordinator is waited for until the round ends, and goes on with the chunk that was not confirmed.
  * @param session - the bearer token as it is now; a reconnection brings another one
  */
 export async function uploadMasked(
-  vector: MaskedVector,
+  stream: MaskedStream,
   config: SecaggConfig,
   transport: Pick<ParticipantTransport, 'putChunk'>,
   session: () => string,
   signal: AbortSignal,
 ): Promise<void> {
-  const bytes = maskedBytes(vector);
+  // The type already says so; a cast must not be enough to send something else.
+  if (!isMaskedStream(stream))
+    throw new TacitError<SecaggErrorCode>('SECAGG_MASK_REUSED', 'only a masked vector is sent');
   const path = `/api/v1/runs/${config.run}/rounds/${config.round}.${config.attempt}/uploads`;
-  for (let index = 0; index * config.chunkBytes < bytes.length; index++) {
-    const chunk = bytes.subarray(index * config.chunkBytes, (index + 1) * config.chunkBytes);
-    await untilSent(() => transport.putChunk(`${path}/${index}`, chunk, session(), signal), signal);
+  let next = stream.chunk(0);
+  for (let index = 0; index < stream.count; index++) {
+    const { bytes, sha256 } = await next;
+    if (index + 1 < stream.count) {
+      next = stream.chunk(index + 1);
+      // Whoever waits for it hears of a failure; while this chunk is being sent nobody does.
+      next.catch(() => undefined);
+    }
+    await untilSent(() => transport.putChunk(`${path}/${index}`, bytes, session(), signal, sha256), signal);
   }
 }
 
