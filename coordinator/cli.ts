@@ -2,6 +2,7 @@ import { command, runCommand } from '../shared/node/command-line.ts';
 import { useOpensslCrypto } from '../shared/node/native-crypto.ts';
 import { packageVersion } from '../shared/node/package-root.ts';
 import { approverCommand } from './commands/approver.ts';
+import { auditCommand } from './commands/audit.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
@@ -30,6 +31,7 @@ export function main(argv: readonly string[]): Promise<number> {
     planCommand(),
     privacyCommand(),
     approverCommand(),
+    auditCommand(),
     budgetCommand(),
     ledgerCommand(),
     modelCommand(),

@@ -221,6 +221,30 @@ const bodies = {
   }),
   /** The old key vouches for the new one (`signature`), and the new one accepts (`acceptance`). */
   'key.rotate': handoverSchema,
+  /** An empirical audit: how well someone who sees every released sum told canaries that were in from those that were not. */
+  audit: z.strictObject({
+    planHash: hash.nullable(),
+    method: z.enum(['one-run', 'many-runs']),
+    /** Whose guesses gave the bound, of how many that were tried. */
+    statistic: words(64),
+    tests: z.number().int().min(1),
+    canaries: z.number().int().min(1),
+    guesses: count,
+    correct: count,
+    rounds: z.number().int().min(1),
+    samplingProbability: positive,
+    noiseMultiplier: positive,
+    l2Clip: positive,
+    confidence: positive,
+    delta: notNegative,
+    epsilonLowerBound: notNegative,
+    epsilonClaimed: positive,
+    unit: words(50),
+    adversary: words(200),
+    /** False: the claim is refuted. */
+    holds: z.boolean(),
+    library: words(100),
+  }),
   incident: z.strictObject({ code: words(64), what: words(2000), detail: document }),
   /** In a client's own ledger: a charge that it saw in the coordinator's ledger, with where. */
   charge: z.strictObject({

@@ -102,12 +102,26 @@ export class EntryVerifier {
       case 'charge':
         this.#charge(entry);
         break;
+      case 'audit':
+        this.#audit(entry);
+        break;
       case 'incident':
         findings.note(`incident ${entry.code}: ${entry.what}`);
         break;
       default:
         break;
     }
+  }
+
+  /** A measured bound above the claim refutes it; an entry that says otherwise is false. */
+  #audit(entry: Entry<'audit'>): void {
+    const { epsilonLowerBound, epsilonClaimed, holds } = entry;
+    const stands = Number(epsilonLowerBound) <= Number(epsilonClaimed);
+    if (stands !== holds)
+      this.#findings.fail('AUDIT', 'the verdict is not that of its own numbers', String(stands), String(holds));
+    this.#findings.note(
+      `an audit measured ε ≥ ${epsilonLowerBound} (confidence ${entry.confidence}) against a claim of ${epsilonClaimed}${holds ? '' : ': REFUTED'}`,
+    );
   }
 
   /** Signed by both keys, and for the log's own key by the one that signed until here. */
