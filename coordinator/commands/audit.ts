@@ -79,8 +79,9 @@ async function demandOf(options: Record<string, unknown>): Promise<{ demand: Aud
   const [stage, computed] = [plan.stages[index], stages[index]];
   if (stage === undefined || computed === undefined)
     throw usage('--stage', `the plan has ${plan.stages.length} stages`);
-  if (!('noiseMultiplier' in computed) || !(Number(computed.noiseMultiplier) > 0))
-    throw usage('--stage', 'this stage adds no noise: it claims nothing');
+  if (stage.algorithm !== 'dp-fedsgd' || plan.privacy.unit !== 'record')
+    throw usage('--stage', 'only a dp-fedsgd stage that protects records can be audited');
+  if (!(computed.noiseMultiplier > 0)) throw usage('--stage', 'this stage adds no noise: it claims nothing');
   const demand: AuditDemand = {
     ...common,
     rounds: stage.rounds,
