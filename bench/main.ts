@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Every benchmark: a module of this directory that measures when it is the command. */
-const BENCHES = ['accountant', 'secagg', 'training', 'utility'] as const;
+const BENCHES = ['accountant', 'secagg', 'training', 'utility', 'search'] as const;
 
 /** `npm run bench -- NAME [options]`: one JSON object a measured row. Progress goes to standard error. */
 const [name, ...rest] = process.argv.slice(2).filter((word) => word !== '--json');

@@ -27,17 +27,18 @@ export interface RunPrivacy {
   readonly colluders: number;
 }
 
-export interface PlanOutcome {
-  /** Of the best round on validation. */
-  readonly test: Metrics;
+/** What one published model scores. */
+export interface Scores {
   readonly validation: Metrics;
-  /** Test metrics of the best round of each stage. */
-  readonly stages: readonly Metrics[];
+  readonly test: Metrics;
 }
 
-interface Point {
-  readonly validation: Metrics;
-  readonly test: Metrics;
+export interface PlanOutcome extends Scores {
+  /** Of the best round, on validation, of each stage. */
+  readonly stages: readonly Scores[];
+}
+
+interface Point extends Scores {
   readonly flat: Float32Array;
 }
 
@@ -80,7 +81,7 @@ export class PlanBench {
       if (own) await bert.dispose();
     }
     const { test, validation } = best as Point;
-    return { test, validation, stages: stages.map((s) => s.test) };
+    return { test, validation, stages: stages.map((s) => ({ validation: s.validation, test: s.test })) };
   }
 
   async dispose(): Promise<void> {

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { seededRng, uniform } from '../../../../shared/core/rng.ts';
-import { cholesky, gram, invertLower, orthonormalise } from '../../../../shared/training/pretraining/linear-algebra.ts';
+import {
+  cholesky,
+  gram,
+  invertLower,
+  leadingSubspace,
+  orthonormalise,
+  ridge,
+} from '../../../../shared/training/pretraining/linear-algebra.ts';
 
 const rng = seededRng('algebra');
 const n = 6;
@@ -52,5 +59,45 @@ test('orthonormalise leaves the span and makes the columns orthonormal', () => {
       }
       expect(sum).toBeCloseTo(at(rows, r, c), 10);
     }
+  }
+});
+
+test('ridge finds the map and the intercept that made the outputs, and a penalty shrinks the map', () => {
+  const inputs = Float32Array.from(rows);
+  const truth = [2, -1, 0.5, 0, 3, 1];
+  const outputs = Float32Array.from({ length: 40 }, (_, o) => {
+    const row = Math.floor(o / 2);
+    const sum = truth.reduce((t, w, i) => t + w * at(rows, row, i), 0);
+    return o % 2 === 0 ? sum + 7 : -sum;
+  });
+  const { weight, bias } = ridge(inputs, n, outputs, 2, 1e-9);
+  for (const [i, w] of truth.entries()) {
+    expect(weight[i]).toBeCloseTo(w, 4);
+    expect(weight[n + i]).toBeCloseTo(-w, 4);
+  }
+  expect(bias[0]).toBeCloseTo(7, 4);
+  expect(bias[1]).toBeCloseTo(0, 4);
+  const shrunk = ridge(inputs, n, outputs, 2, 10).weight;
+  expect(Math.hypot(...shrunk)).toBeLessThan(0.5 * Math.hypot(...weight));
+});
+
+test('leadingSubspace is the span of the largest eigenvectors', () => {
+  // A matrix with known eigenvectors: Q·diag(9, 4, 1, …)·Qᵀ.
+  const q = rows.slice(0, n * n);
+  orthonormalise(q, n);
+  const values = [9, 4, 1, 0.5, 0.2, 0.1];
+  const matrix = new Float64Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j <= i; j++)
+      matrix[i * n + j] = values.reduce((sum, v, k) => sum + v * at(q, i, k) * at(q, j, k), 0);
+  const found = leadingSubspace(matrix, n, rows.slice(0, 2 * n), 30);
+  for (const k of [0, 1]) {
+    let inside = 0;
+    for (const c of [0, 1]) {
+      let along = 0;
+      for (let i = 0; i < n; i++) along += at(q, i, k) * (found[i * 2 + c] as number);
+      inside += along ** 2;
+    }
+    expect(inside).toBeCloseTo(1, 8);
   }
 });
