@@ -1,8 +1,10 @@
 import { canonicalBytes } from '../shared/core/canonical.ts';
+import { errorCode } from '../shared/core/errors.ts';
 import { sha256Hex } from '../shared/core/hash.ts';
-import type { BudgetProjection } from '../shared/ledger/budget.ts';
-import { BudgetBook } from '../shared/ledger/budget-book.ts';
-import { type ApproverChange, rosterHash } from '../shared/ledger/entries.ts';
+import { BudgetProjection } from '../shared/ledger/budget.ts';
+import { refused } from '../shared/ledger/budget-book.ts';
+import { type BudgetProblem, budgetProblem } from '../shared/ledger/budget-rules.ts';
+import { type ApproverChange, type Entry, type EntryInput, rosterHash } from '../shared/ledger/entries.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import type { Approval } from './budget-opening.ts';
 
@@ -26,20 +28,48 @@ export async function setApprovers(
   change: ApproverChange,
   approvals: readonly Approval[],
 ): Promise<{ readonly index: number }> {
-  const entries = [...(await ledger.entries(0))].reverse().map((r) => r.entry);
-  const last = entries.find((e) => e.kind === 'roster.update');
-  const [hash, members] =
-    last?.kind === 'roster.update' ? [last.rosterHash, last.members] : [rosterHash([]), [] as never[]];
-  const { index } = await new BudgetBook(ledger).append(
-    {
-      kind: 'roster.update',
-      rosterHash: hash,
-      members,
-      approvers: change.approvers,
-      ...(approvals.length === 0 ? {} : { approvals: [...approvals] }),
-    },
-    `approvers/${change.revision}/${sha256Hex(canonicalBytes(change))}`,
-  );
-  await ledger.checkpoint();
-  return { index };
+  for (;;) {
+    const expectedSize = ledger.size;
+    const entries = (await ledger.entries(0)).map((r) => r.entry);
+    const entry = rosterWith(entries, change, approvals);
+    const state = new BudgetProjection();
+    for (const e of entries) state.apply(e);
+    const opId = `approvers/${change.revision}/${sha256Hex(canonicalBytes(change))}`;
+    const problem = ledger.operation(opId) === undefined ? changeProblem(state, change, entry) : undefined;
+    if (problem !== undefined) throw refused(problem);
+    try {
+      const { index } = await ledger.append(entry, opId, { expectedSize });
+      await ledger.checkpoint();
+      return { index };
+    } catch (error) {
+      // Somebody appended meanwhile, perhaps another roster: decide anew, so that its members are not put back.
+      if (errorCode(error) !== 'LEDGER_MOVED') throw error;
+      await ledger.refresh();
+    }
+  }
+}
+
+function rosterWith(
+  entries: readonly Entry[],
+  { approvers }: ApproverChange,
+  approvals: readonly Approval[],
+): EntryInput<'roster.update'> {
+  const last = entries.findLast((e) => e.kind === 'roster.update');
+  return {
+    kind: 'roster.update',
+    rosterHash: last?.rosterHash ?? rosterHash([]),
+    members: last === undefined ? [] : last.members,
+    approvers,
+    ...(approvals.length === 0 ? {} : { approvals: [...approvals] }),
+  };
+}
+
+function changeProblem(state: BudgetProjection, change: ApproverChange, entry: EntryInput): BudgetProblem | undefined {
+  if (change.revision === state.approverRevision) return budgetProblem(state, entry);
+  return {
+    code: 'BUDGET_STATE',
+    what: 'the change is for another list of approvers',
+    expected: `revision ${state.approverRevision}`,
+    actual: `revision ${change.revision}`,
+  };
 }

@@ -1,3 +1,4 @@
+import type { BudgetProjection } from '../shared/ledger/budget.ts';
 import { BudgetBook } from '../shared/ledger/budget-book.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import { promiseOf } from '../shared/protocol/plan.ts';
@@ -19,6 +20,11 @@ export class BudgetBoard {
 
   views(): readonly BudgetView[] {
     return this.#views;
+  }
+
+  /** @see BudgetBook.state */
+  state(): Promise<BudgetProjection> {
+    return this.#book.state();
   }
 
   async open(entry: Parameters<BudgetBook['open']>[0]): Promise<{ readonly index: number }> {

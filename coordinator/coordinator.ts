@@ -26,6 +26,7 @@ import { ModelLibrary } from './models.ts';
 import { commitRun } from './new-run.ts';
 import { ParticipantDesk } from './participant-desk.ts';
 import { Participants } from './participants.ts';
+import { PolicyDesk } from './policy-desk.ts';
 import { roundViews } from './rounds/run-view.ts';
 import { Runs } from './runs.ts';
 import type { CoordinatorService, HeldOut, InvitationRequest, Prediction, TestReport } from './service.ts';
@@ -65,6 +66,7 @@ export class Coordinator implements CoordinatorService {
   readonly ledger: Ledger;
   /** What the participants' gateway talks to. */
   readonly desk: ParticipantDesk;
+  readonly policy: PolicyDesk;
   readonly #o: CoordinatorOptions;
   readonly #budgets: BudgetBoard;
   readonly #participants: Participants;
@@ -80,6 +82,7 @@ export class Coordinator implements CoordinatorService {
     this.#models = models;
     const announcements = new Announcements(ledger, participants);
     this.#budgets = new BudgetBoard(ledger, () => this.#runs.all().map((r) => r.driver.record.terms));
+    this.policy = new PolicyDesk(store, ledger, this.#budgets, options.clock);
     const shared = { ...options, participants, announcements };
     this.#runs = new Runs({ ...shared, models, budgets: this.#budgets });
     const { publicKey } = options.signer;
@@ -90,6 +93,7 @@ export class Coordinator implements CoordinatorService {
     if (this.ledger.repair !== undefined)
       this.#o.log.warn(this.ledger.repair, 'entries without a signed checkpoint were found and signed');
     await this.#runs.resume();
+    await this.policy.resume();
     await this.#budgets.refresh();
   }
 

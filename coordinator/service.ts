@@ -9,6 +9,7 @@ import type {
   RunView,
 } from '../shared/protocol/views.ts';
 import type { Store } from '../shared/store/port.ts';
+import type { PolicyDesk } from './policy-desk.ts';
 
 /** A label with its probability, for one text. */
 export interface Prediction {
@@ -58,6 +59,8 @@ export interface CoordinatorService {
   budgets(): readonly BudgetView[];
   /** With two approvals by different people who may approve. @throws BUDGET_UNAPPROVED, BUDGET_STATE */
   openBudget(entry: EntryInput<'budget.open'>): Promise<{ readonly index: number }>;
+  /** Proposed openings, their signatures, and who may sign. */
+  readonly policy: PolicyDesk;
   /** At once, by the operator alone. @throws BUDGET_UNKNOWN, BUDGET_STATE */
   lowerBudget(entry: EntryInput<'budget.lower'>): Promise<{ readonly index: number }>;
   /**

@@ -6,18 +6,22 @@ import type { CoordinatorService } from '../service.ts';
 
 /** Lets a request pass only with `Authorization: Bearer <operator token>`. @throws NOT_AUTHORISED */
 export function requireOperator(operatorToken: string): RequestHandler {
-  const expected = digest(operatorToken);
   return (request, _response, next) => {
-    const token = bearer(request);
-    // Digests have one length whatever was sent, so the comparison's time tells nothing about the token.
-    if (token === undefined || !timingSafeEqual(digest(token), expected)) {
-      throw new TacitError<ProtocolErrorCode>('NOT_AUTHORISED', 'this needs the operator’s token', {
-        where: `${request.method} ${request.path}`,
-        fix: 'Send "Authorization: Bearer …" with the token in the coordinator’s data directory (file operator-token).',
-      });
-    }
+    mustBeOperator(operatorToken, request);
     next();
   };
+}
+
+/** @throws NOT_AUTHORISED without the operator's token */
+export function mustBeOperator(operatorToken: string, request: Request): void {
+  const token = bearer(request);
+  // Digests have one length whatever was sent, so the comparison's time tells nothing about the token.
+  if (token === undefined || !timingSafeEqual(digest(token), digest(operatorToken))) {
+    throw new TacitError<ProtocolErrorCode>('NOT_AUTHORISED', 'this needs the operator’s token', {
+      where: `${request.method} ${request.path}`,
+      fix: 'Send "Authorization: Bearer …" with the token in the coordinator’s data directory (file operator-token).',
+    });
+  }
 }
 
 /** Whose session the request belongs to. @throws NOT_AUTHORISED */

@@ -4,7 +4,7 @@ import { sha256Hex } from '../core/hash.ts';
 import { type BudgetAuthority, BudgetProjection, type BudgetStatus, budgetInWords } from './budget.ts';
 import { type BudgetProblem, budgetProblem } from './budget-rules.ts';
 import { amountText } from './decimal.ts';
-import type { BudgetKey, EntryInput, EntryKind } from './entries.ts';
+import type { BudgetKey, BudgetOpening, EntryInput, EntryKind } from './entries.ts';
 import type { BudgetErrorCode } from './errors.ts';
 import type { Durable, Ledger } from './log.ts';
 
@@ -35,7 +35,7 @@ export class BudgetBook {
 
   /** Opens or raises a budget. @throws BUDGET_UNAPPROVED, BUDGET_STATE */
   open(entry: EntryInput<'budget.open'>): Promise<Durable<'budget.open'>> {
-    return this.append(entry, `budget.open/${sha256Hex(canonicalBytes(entry.opening))}`);
+    return this.append(entry, openingOperation(entry.opening));
   }
 
   /** @throws BUDGET_UNKNOWN, BUDGET_STATE */
@@ -64,6 +64,12 @@ export class BudgetBook {
   async status(): Promise<readonly BudgetStatus[]> {
     await this.#sync();
     return this.#projection.status();
+  }
+
+  /** The fold of all entries known here: to read from, never to apply to. */
+  async state(): Promise<BudgetProjection> {
+    await this.#sync();
+    return this.#projection;
   }
 
   /** The `revision` that the next opening of this budget must name. */
@@ -131,7 +137,13 @@ export class BudgetBook {
   }
 }
 
-function refused({ code, what, expected, actual, budget }: BudgetProblem): TacitError<BudgetErrorCode> {
+/** The operation under which an opening is in the ledger: it ends with the SHA-256 of what its approvers signed. */
+export function openingOperation(opening: BudgetOpening): string {
+  return `budget.open/${sha256Hex(canonicalBytes(opening))}`;
+}
+
+/** What a caller is told whose entry breaks a rule. */
+export function refused({ code, what, expected, actual, budget }: BudgetProblem): TacitError<BudgetErrorCode> {
   return new TacitError<BudgetErrorCode>(code, `${what}: ${actual}, allowed ${expected}`, {
     fix: FIXES[code],
     ...(budget === undefined ? {} : { where: budgetInWords(budget) }),

@@ -16,7 +16,7 @@ export interface BudgetProblem {
 }
 
 /** Minimum number of different keys that open or raise a budget. */
-const APPROVALS: Record<BudgetAuthority, number> = { 'two-person': 2, 'own-data': 1 };
+export const APPROVALS: Record<BudgetAuthority, number> = { 'two-person': 2, 'own-data': 1 };
 
 /** The rule that `entry` would break as the next entry after `state`, or undefined. The same for appending and for verifying. */
 export function budgetProblem(state: BudgetProjection, entry: EntryInput): BudgetProblem | undefined {

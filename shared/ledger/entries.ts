@@ -52,7 +52,8 @@ const approverList = z.array(z.strictObject({ name: words(200), publicKey: key }
 export const approverChangeSchema = z.strictObject({ approvers: approverList, revision: count });
 export type ApproverChange = z.infer<typeof approverChangeSchema>;
 
-const approval = z.strictObject({ approver: words(200), publicKey: key, signature });
+/** One person's signature: whose, and by which key. The key decides, not the name. */
+export const approvalSchema = z.strictObject({ approver: words(200), publicKey: key, signature });
 
 /** The mechanism of a stage, enough to compute its sensitivity and noise again (PRIVACY.md, distributed discrete Gaussian). */
 const mechanism = z.strictObject({
@@ -102,7 +103,7 @@ const bodies = {
   'budget.open': z.strictObject({
     opening: budgetOpeningSchema,
     authority: z.enum(['two-person', 'own-data']),
-    approvals: z.array(approval).min(1).max(20),
+    approvals: z.array(approvalSchema).min(1).max(20),
   }),
   /** Takes effect at once; needs nobody's approval. */
   'budget.lower': z.strictObject({
@@ -217,7 +218,7 @@ const bodies = {
     /** Keys that may approve budgets; while there are none, any two different keys count and `verify` says so. */
     approvers: approverList,
     /** Who agreed to a change of the approvers; needed as soon as there are any. */
-    approvals: z.array(approval).max(20).optional(),
+    approvals: z.array(approvalSchema).max(20).optional(),
   }),
   /** The old key vouches for the new one (`signature`), and the new one accepts (`acceptance`). */
   'key.rotate': handoverSchema,

@@ -1,3 +1,5 @@
+import type { BudgetOpening } from '../ledger/entries.ts';
+
 /**
  * The JSON twins: what `/api/v1` serves, what the pages draw and what `tacit … --json` prints. Read-only projections
  * of the store; nothing here is trusted by a participant.
@@ -168,6 +170,37 @@ export interface BudgetView {
     readonly epsilon: number;
     readonly note: string;
   }[];
+}
+
+/** GET /api/v1/budgets/proposals: the two-person policy */
+export interface PolicyView {
+  /** In office; while nobody is, any two different keys count and the operator's token is needed beside them. */
+  readonly approvers: readonly { readonly name: string; readonly publicKey: string }[];
+  /** Of that list: what the next change of it must name. */
+  readonly revision: number;
+  /** Newest first. */
+  readonly proposals: readonly ProposalView[];
+}
+
+/** An opening or raising of a budget that waits for signatures, or did. */
+export interface ProposalView {
+  /** Hex SHA-256 of the RFC 8785 text of `opening`: what the signatures cover. */
+  readonly id: string;
+  readonly opening: BudgetOpening;
+  readonly proposedAt: string;
+  /** `outdated`: the budget was decided otherwise in the meantime, so nothing can come of it. */
+  readonly state: 'waiting' | 'opened' | 'outdated';
+  /** Number of signatures by different approvers in office that open it. */
+  readonly needed: number;
+  readonly approvals: readonly {
+    readonly approver: string;
+    readonly publicKey: string;
+    readonly signature: string;
+    /** False once its signer is no longer in office. */
+    readonly counts: boolean;
+  }[];
+  /** Of the budget.open entry. */
+  readonly ledgerIndex: number | null;
 }
 
 /** GET /api/v1/ledger/entries?from=0&limit=100 */

@@ -6,7 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
+import { BudgetBoard } from '../../../../coordinator/budget-board.ts';
 import { createHttpApp } from '../../../../coordinator/http/app.ts';
+import { PolicyDesk } from '../../../../coordinator/policy-desk.ts';
 import type { CoordinatorService } from '../../../../coordinator/service.ts';
 import { TacitError } from '../../../../shared/core/errors.ts';
 import { seededRng } from '../../../../shared/core/rng.ts';
@@ -14,6 +16,7 @@ import { signerFromSeed } from '../../../../shared/core/signing.ts';
 import { openLedger } from '../../../../shared/ledger/log.ts';
 import type { CoordinatorEvent, ModelView, RoundView, RunView } from '../../../../shared/protocol/views.ts';
 import { createMemoryStore } from '../../../../shared/store/memory.ts';
+import type { Store } from '../../../../shared/store/port.ts';
 
 export const OPERATOR = 'operator-token-of-the-test';
 export const SESSION = 'session-token-of-the-test';
@@ -77,6 +80,7 @@ export async function startFixture(): Promise<Fixture> {
   const clock = { now: () => Date.parse('2026-01-01T00:00:00Z') };
   const signer = signerFromSeed(seededRng('http-fixture').bytes(32));
   const ledger = await openLedger({ store, stream: 'ledger', origin: 'example.org/ledger', signer, clock });
+  const budgets = new BudgetBoard(ledger, () => []);
   const listeners = new Set<(event: CoordinatorEvent) => void>();
   const calls: { name: string; args: unknown }[] = [];
   const call = <T>(name: string, args: unknown, value: T): Promise<T> => {
@@ -86,6 +90,7 @@ export async function startFixture(): Promise<Fixture> {
   const service = {
     store,
     ledger,
+    policy: new PolicyDesk(store, ledger, budgets, clock),
     about: () => ({
       name: 'T',
       version: '0',
@@ -165,6 +170,7 @@ export async function startFixture(): Promise<Fixture> {
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
+    store,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     ledger,
     calls,
@@ -184,6 +190,7 @@ export async function startFixture(): Promise<Fixture> {
 }
 
 export interface Fixture {
+  readonly store: Store;
   readonly url: string;
   readonly ledger: Awaited<ReturnType<typeof openLedger>>;
   /** What the service was asked to change, in order. */
