@@ -27,7 +27,11 @@ test('targets have unit length, each layer its equal part, and lose the means th
 test('a pass has every text at most once, in batches of one length, in an order that the seed decides', () => {
   const tokenizer = createTokenizer({ vocabulary: vocabulary.join('\n') });
   const words = ['license', 'work', 'the', 'of', 'shall'];
-  const texts = Array.from({ length: 90 }, (_, i) => Array(1 + i).fill(words[i % 5]).join(' '));
+  const texts = Array.from({ length: 90 }, (_, i) =>
+    Array(1 + i)
+      .fill(words[i % 5])
+      .join(' '),
+  );
   const student = new StudentTexts(texts, tokenizer, 64, 256);
   const pass = student.pass('a');
   expect(pass.length).toBe(student.batches);
