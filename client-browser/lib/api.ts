@@ -4,6 +4,8 @@ import type {
   CoordinatorEvent,
   LedgerEntriesView,
   ModelView,
+  PolicyView,
+  ProposalView,
   RoundView,
   RunView,
 } from '../../shared/protocol/views.ts';
@@ -83,6 +85,15 @@ export const api = {
   run: (run: string) => json<RunView>(`/api/v1/runs/${id(run)}`),
   rounds: (run: string) => json<readonly RoundView[]>(`/api/v1/runs/${id(run)}/rounds`),
   models: () => json<readonly ModelView[]>('/api/v1/models'),
+  policy: () => json<PolicyView>('/api/v1/budgets/proposals'),
+  propose: (opening: unknown, operatorToken: string) =>
+    post<ProposalView>('/api/v1/budgets/proposals', opening, operatorToken),
+  approve: (proposal: string, approval: unknown, operatorToken?: string) =>
+    post<ProposalView>(`/api/v1/budgets/proposals/${id(proposal)}/approvals`, approval, operatorToken),
+  withdraw: async (proposal: string, operatorToken: string): Promise<void> => {
+    const headers = { authorization: `Bearer ${operatorToken}` };
+    await request(`/api/v1/budgets/proposals/${id(proposal)}`, { method: 'DELETE', headers });
+  },
   budgets: () => json<readonly BudgetView[]>('/api/v1/budgets'),
   entries: (from: number, limit: number) =>
     json<LedgerEntriesView>(`/api/v1/ledger/entries?from=${from}&limit=${limit}`),

@@ -1,14 +1,17 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { AboutView, CoordinatorEvent, ModelView, RoundView, RunView } from '../../shared/protocol/views.ts';
+import '../lib/zod-jitless.ts';
 import { notice } from '../components/badge.ts';
 import { PageElement } from '../components/element.ts';
 import { shell } from '../components/shell.ts';
 import { api, followRun, RequestProblem } from '../lib/api.ts';
 import { fragment, readFragment } from '../lib/location.ts';
+import './approvals.ts';
 import { eventsTab, type LogLine } from './events.ts';
 import { metricsTab } from './metrics.ts';
 import { modelsTab, type Trial } from './models.ts';
 import { overviewTab, runHead, stopDialog } from './overview.ts';
+import { problemNotice } from './problem.ts';
 import { roundsTab } from './rounds.ts';
 import { runList } from './run-list.ts';
 import { systemTab } from './system.ts';
@@ -35,6 +38,7 @@ export class TacitOperator extends PageElement {
     rounds: { state: true },
     models: { state: true },
     log: { state: true },
+    view: { state: true },
     runId: { state: true },
     tab: { state: true },
     roundShown: { state: true },
@@ -48,6 +52,7 @@ export class TacitOperator extends PageElement {
   declare rounds: readonly RoundView[];
   declare models: readonly ModelView[];
   declare log: readonly LogLine[];
+  declare view: 'runs' | 'approvals';
   declare runId: string | null;
   declare tab: Tab;
   declare roundShown: number | null;
@@ -66,6 +71,7 @@ export class TacitOperator extends PageElement {
     this.rounds = [];
     this.models = [];
     this.log = [];
+    this.view = 'runs';
     this.runId = null;
     this.tab = 'overview';
     this.roundShown = null;
@@ -94,7 +100,8 @@ export class TacitOperator extends PageElement {
 
   private readonly route = (): void => {
     const parameters = readFragment();
-    const runId = parameters.get('run');
+    this.view = parameters.get('view') === 'approvals' ? 'approvals' : 'runs';
+    const runId = this.view === 'approvals' ? null : parameters.get('run');
     const tab = TABS.find(([key]) => key === parameters.get('tab'))?.[0];
     this.tab = tab ?? 'overview';
     if (runId !== this.runId) {
@@ -113,6 +120,7 @@ export class TacitOperator extends PageElement {
     await this.load(async () => {
       this.about ??= await api.about();
       const { runId } = this;
+      if (this.view === 'approvals') return;
       if (runId === null) {
         this.runs = await api.runs();
         return;
@@ -159,11 +167,17 @@ export class TacitOperator extends PageElement {
 
   override render(): TemplateResult {
     const { about } = this;
-    const twin = this.runId === null ? '/api/v1/runs' : `/api/v1/runs/${encodeURIComponent(this.runId)}`;
+    const twin =
+      this.view === 'approvals'
+        ? '/api/v1/budgets/proposals'
+        : this.runId === null
+          ? '/api/v1/runs'
+          : `/api/v1/runs/${encodeURIComponent(this.runId)}`;
     return shell({ current: 'operator', about, twin, main: this.main() });
   }
 
   private main(): TemplateResult {
+    if (this.view === 'approvals') return html`<tacit-approvals></tacit-approvals>`;
     const run = this.runs?.find((r) => r.id === this.runId);
     return html`
       ${this.problem === null ? nothing : problemNotice(this.problem)}
@@ -181,6 +195,7 @@ export class TacitOperator extends PageElement {
     return html`<div class="page-head stack-tight">
         <h1>Runs</h1>
         <p class="lede">Every training that this coordinator leads, newest first. Only sums over whole cohorts are shown here; no participant’s own numbers exist on this side.</p>
+        <p><a href=${fragment({ view: 'approvals' })}>Approvals of privacy budgets</a></p>
       </div>
       ${this.runs === null ? html`<p class="soft" role="status">Loading…</p>` : runList(this.runs)}`;
   }
@@ -269,9 +284,3 @@ export class TacitOperator extends PageElement {
 }
 
 customElements.define('tacit-operator', TacitOperator);
-
-function problemNotice(problem: RequestProblem): TemplateResult {
-  const title =
-    problem.status === 401 || problem.status === 403 ? 'The operator token was not accepted.' : problem.message;
-  return notice('bad', title, `${problem.fix ?? ''} (${problem.code})`, true);
-}

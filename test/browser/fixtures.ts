@@ -225,9 +225,10 @@ export function models(): ModelView[] {
   }));
 }
 
-const BUDGET = { scope: 'mail', unit: 'record', period: '2026' };
+export const BUDGET = { scope: 'mail', unit: 'record', period: '2026' };
 const clientOf = (i: number) => signerFromSeed(new Uint8Array(32).fill(10 + i));
-const approverOf = (i: number) => signerFromSeed(new Uint8Array(32).fill(40 + i));
+/** Approvers 1 and 2 are in office. */
+export const approverOf = (i: number) => signerFromSeed(new Uint8Array(32).fill(40 + i));
 const MEMBERS = ORGANISATIONS.map((organisation, i) => ({
   clientId: hash(organisation).slice(0, 32),
   organisation,

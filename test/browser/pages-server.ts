@@ -3,11 +3,14 @@ import type { AddressInfo } from 'node:net';
 import express, { type RequestHandler } from 'express';
 import pino from 'pino';
 import type { FromWorker } from '../../client-browser/worker/messages.ts';
+import { BudgetBoard } from '../../coordinator/budget-board.ts';
 import { createHttpApp } from '../../coordinator/http/app.ts';
 import { securityHeaders } from '../../coordinator/http/headers.ts';
+import { PolicyDesk } from '../../coordinator/policy-desk.ts';
 import type { CoordinatorService } from '../../coordinator/service.ts';
 import type { Ledger } from '../../shared/ledger/log.ts';
 import type { BudgetView, CoordinatorEvent, ModelView, RoundView, RunView } from '../../shared/protocol/views.ts';
+import { createMemoryStore } from '../../shared/store/memory.ts';
 import * as fixtures from './fixtures.ts';
 
 /** What the pages are shown; a test changes it before it opens a page. */
@@ -82,6 +85,9 @@ export async function servePages(pagesDir: string): Promise<PagesServer> {
 export const OPERATOR_TOKEN = 'operator-token-of-the-test';
 
 function service(shown: Shown, listeners: Set<(event: CoordinatorEvent) => void>): CoordinatorService {
+  const policy = new PolicyDesk(createMemoryStore(), shown.ledger, new BudgetBoard(shown.ledger, () => []), {
+    now: () => Date.parse('2026-03-02T10:00:00Z'),
+  });
   const views = {
     get ledger() {
       return shown.ledger;
@@ -92,6 +98,7 @@ function service(shown: Shown, listeners: Set<(event: CoordinatorEvent) => void>
     rounds: () => shown.rounds,
     models: () => shown.models,
     budgets: () => shown.budgets,
+    policy,
     stopRun: async (id: string) => {
       shown.runs = shown.runs.map((r) =>
         r.id === id ? { ...r, state: 'stopped', reason: 'STOPPED: by the operator' } : r,

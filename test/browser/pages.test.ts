@@ -1,8 +1,17 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { approve } from '../../coordinator/budget-opening.ts';
+import { canonicalBytes, canonicalJson } from '../../shared/core/canonical.ts';
+import { sha256Hex } from '../../shared/core/hash.ts';
+import { systemRng } from '../../shared/core/rng.ts';
 import { decimal } from '../../shared/ledger/decimal.ts';
+import type { BudgetOpening } from '../../shared/ledger/entries.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { openKeystore } from '../../shared/node/keystore.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { launchChromium } from '../support/chromium.ts';
 import * as fixtures from './fixtures.ts';
@@ -47,6 +56,16 @@ async function expectSound(name: string, expectedComplaints: readonly RegExp[] =
   await page.setViewportSize({ width: 340, height: 800 });
   await expect.poll(() => overflowing(page)).toEqual([]);
   expect(complaints.filter((c) => !expectedComplaints.some((e) => e.test(c)))).toEqual([]);
+}
+
+async function read(stream: NodeJS.ReadableStream): Promise<string> {
+  return (await bytesOf(stream)).toString('utf8');
+}
+
+async function bytesOf(stream: NodeJS.ReadableStream): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(Buffer.from(part as Uint8Array));
+  return Buffer.concat(parts);
 }
 
 const heading = (page: Page, name: string) => page.getByRole('heading', { name, exact: true });
@@ -365,6 +384,95 @@ describe('operator page', () => {
   });
 });
 
+describe('approvals of budgets', () => {
+  const RAISE = {
+    budget: fixtures.BUDGET,
+    epsilon: '6',
+    delta: '0.0001',
+    revision: 1,
+    purpose: 'find spam for a second year',
+    legalBasis: 'consent of the organisations',
+  };
+  const fileOf = (value: unknown) => ({
+    name: 'approval.json',
+    mimeType: 'application/json',
+    buffer: Buffer.from(JSON.stringify(value)),
+  });
+  const approvalOf = (i: number, opening: BudgetOpening = RAISE) =>
+    fileOf(approve(opening, `officer ${i}`, fixtures.approverOf(i)));
+  const posted = () => server.asked.filter((a) => a.path.endsWith('/approvals')).length;
+
+  async function proposed(): Promise<Page> {
+    const page = await visit('/runs.html');
+    await page.getByRole('link', { name: 'Approvals of privacy budgets' }).click();
+    await page.getByText('No opening or raise is proposed.').waitFor();
+    await expectSound('approvals-none');
+    await page.setViewportSize({ width: 1200, height: 900 });
+    for (const [label, value] of [
+      ['Dataset', 'mail'],
+      ['Period', '2026'],
+      ['Whole ε', RAISE.epsilon],
+      ['Whole δ', RAISE.delta],
+      ['Purpose', RAISE.purpose],
+      ['Legal basis', RAISE.legalBasis],
+      ['Operator token', OPERATOR_TOKEN],
+    ] as const)
+      await page.getByRole('textbox', { name: label }).or(page.getByLabel(label)).first().fill(value);
+    await page.getByRole('button', { name: 'Propose', exact: true }).click();
+    await page.getByRole('heading', { name: 'Signatures: 0 of 2' }).waitFor();
+    return page;
+  }
+
+  it('shows exactly what is signed, and opens with the second approver’s signature', async () => {
+    const page = await proposed();
+    const shown = await page.getByRole('region', { name: 'The document as RFC 8785 text' }).textContent();
+    expect(shown).toBe(canonicalJson(RAISE));
+    await page.getByText(sha256Hex(canonicalBytes(RAISE))).waitFor();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download the document' }).click();
+    expect(JSON.parse(await read(await (await download).createReadStream()))).toEqual(RAISE);
+    await expectSound('approvals-waiting');
+    await page.setViewportSize({ width: 1200, height: 900 });
+    await page.getByLabel('Choose the approval file').setInputFiles(approvalOf(1));
+    await page.getByRole('heading', { name: 'Signatures: 1 of 2' }).waitFor();
+    await page.getByText('verified on this device').waitFor();
+    await page.getByText('Paste it instead').click();
+    await page.getByLabel('The approval', { exact: true }).fill(approvalOf(2).buffer.toString());
+    await page.getByRole('button', { name: 'Add this signature' }).click();
+    await page.getByText('The budget is open: ledger entry 11.').waitFor();
+    await expectSound('approvals-opened');
+    const { entry } = await server.shown.ledger.entry(11);
+    expect(entry).toMatchObject({ kind: 'budget.open', opening: RAISE, approvals: [{}, {}] });
+  });
+
+  it('never sends a key or what is not a signature of this document; says why the coordinator refused', async () => {
+    const page = await proposed();
+    const choose = page.getByLabel('Choose the approval file');
+    const folder = await mkdtemp(join(tmpdir(), 'tacit-key-'));
+    await openKeystore(join(folder, 'key.json'), { passphrase: undefined, rng: systemRng });
+    await choose.setInputFiles(join(folder, 'key.json'));
+    await page.getByText('This is a key, not an approval. It was not sent anywhere.').waitFor();
+    await choose.setInputFiles(approvalOf(1, { ...RAISE, epsilon: '60' }));
+    await page.getByText('The signature is not of this document, so it was not sent.').waitFor();
+    expect(posted()).toBe(0);
+    await expectSound('approvals-wrong');
+    await page.setViewportSize({ width: 1200, height: 900 });
+    await choose.setInputFiles(approvalOf(3));
+    await page.getByText(/APPROVER_NOT_IN_OFFICE/).waitFor();
+    await choose.setInputFiles(approvalOf(1));
+    await page.getByRole('heading', { name: 'Signatures: 1 of 2' }).waitFor();
+    await choose.setInputFiles(approvalOf(1));
+    await page.getByText(/APPROVAL_DUPLICATE/).waitFor();
+    await expectSound('approvals-duplicate', [/403|409/]);
+    await page.setViewportSize({ width: 1200, height: 900 });
+    await page.getByRole('button', { name: 'Withdraw this proposal' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Operator token').fill(OPERATOR_TOKEN);
+    await dialog.getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByText('No opening or raise is proposed.').waitFor();
+  });
+});
+
 describe('compliance page', () => {
   const answer = (page: Page) => page.locator('#answer-title');
 
@@ -559,15 +667,5 @@ describe('compliance page', () => {
       'latin1',
     );
     s.shown.tamper = (path) => (path.startsWith('tile/entries/') ? changed : undefined);
-  }
-
-  async function read(stream: NodeJS.ReadableStream): Promise<string> {
-    return (await bytesOf(stream)).toString('utf8');
-  }
-
-  async function bytesOf(stream: NodeJS.ReadableStream): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for await (const part of stream) parts.push(Buffer.from(part as Uint8Array));
-    return Buffer.concat(parts);
   }
 });
