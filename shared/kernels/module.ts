@@ -28,6 +28,13 @@ export function instantiate<N extends string>(
   return new WebAssembly.Instance(module, { env: { memory } }).exports as KernelFunctions<N>;
 }
 
+const memories = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
+
+/** The memory of the workspace that a view's buffer belongs to, for a kernel to work where the numbers lie. */
+export function memoryOf(buffer: ArrayBufferLike): WebAssembly.Memory | undefined {
+  return memories.get(buffer);
+}
+
 /** A memory of fixed size, cut up once: it never grows, so views into it stay good. */
 export class Workspace {
   /** Undefined where there is no WebAssembly: then the same cuts are made in a plain buffer. */
@@ -41,6 +48,7 @@ export class Workspace {
     const present = typeof WebAssembly !== 'undefined';
     this.memory = present ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : undefined;
     this.#buffer = this.memory?.buffer ?? new ArrayBuffer(pages * 65_536);
+    if (this.memory !== undefined) memories.set(this.#buffer, this.memory);
   }
 
   words(count: number): Uint32Array {

@@ -1,5 +1,6 @@
 import type { Bert } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
+import { sumOfSquares } from '../kernels/squares.ts';
 import { FLOAT_SLACK } from '../privacy/mechanism-parameters.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
@@ -7,7 +8,6 @@ import type { TrainingErrorCode } from './errors.ts';
 import type { FeatureCache } from './features.ts';
 import { recordParts, unitParts } from './gradient-parts.ts';
 import type { Units } from './units.ts';
-import { squaredLength } from './vectors.ts';
 
 export interface GradientRequest {
   readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
@@ -89,7 +89,7 @@ function added(sum: Float32Array | Float64Array, part: Float32Array | Float64Arr
 /** n clipped gradients add up to at most n·C. The allowance is for float32 rounding inside the engine. */
 function requireClipped(sum: Float32Array | Float64Array, bound: number): void {
   if (bound === Number.POSITIVE_INFINITY) return;
-  const norm = Math.sqrt(squaredLength(sum));
+  const norm = Math.sqrt(sumOfSquares(sum));
   if (norm <= bound * (1 + FLOAT_SLACK)) return;
   throw new TacitError<TrainingErrorCode>(
     'TRAINING_NOT_CLIPPED',

@@ -1,10 +1,10 @@
 import type { Gradients, LabelledBatch } from '../bert/model.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
+import { sumOfSquares } from '../kernels/squares.ts';
 import { labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
 import type { GradientRequest as Request } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import { membersByUnit, type Units } from './units.ts';
-import { squaredLength } from './vectors.ts';
 
 /** A request with a place for the gradients. */
 type GradientRequest = Request & { readonly into: Float32Array };
@@ -105,7 +105,7 @@ async function largeUnit(request: GradientRequest, unit: readonly number[], step
     for (const row of rows.keys()) loss += gradients.losses[row] as number;
     for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients.clippedSum[i] as number);
   }
-  const norm = Math.sqrt(squaredLength(sum));
+  const norm = Math.sqrt(sumOfSquares(sum));
   const clipped = norm > l2Clip;
   if (clipped) for (let i = 0; i < sum.length; i++) sum[i] = ((sum[i] as number) * l2Clip) / norm;
   return { sum, examples: unit.length, units: 1, loss, clipped: clipped ? 1 : 0, dropped: [] };

@@ -2,6 +2,7 @@ import { addProximal, meanUpdate } from '../aggregation/fedavg.ts';
 import type { Bert } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import { type Rng, shuffle } from '../core/rng.ts';
+import { sumOfSquares } from '../kernels/squares.ts';
 import { decode, type MechanismParameters, privatise } from '../privacy/mechanism.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { EncodedExample } from '../text/encode.ts';
@@ -12,7 +13,7 @@ import type { FeatureCache } from './features.ts';
 import { createOptimizer, type OptimizerSpec, type OptimizerState } from './optimizers.ts';
 import { learningRateAt, type Schedule } from './schedules.ts';
 import { poissonSampleUnits, type Units } from './units.ts';
-import { squaredLength, trainingSpace } from './vectors.ts';
+import { trainingSpace } from './vectors.ts';
 
 export interface LocalTraining {
   readonly bert: Bert;
@@ -124,7 +125,7 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
 
 /** What makes the sum the mean, of at most `bound` in L2 norm. */
 function meanScale({ sum, examples }: GradientSum, bound: number | undefined): number {
-  const norm = bound === undefined ? 0 : Math.sqrt(squaredLength(sum)) / examples;
+  const norm = bound === undefined ? 0 : Math.sqrt(sumOfSquares(sum)) / examples;
   return (bound !== undefined && norm > bound ? bound / norm : 1) / examples;
 }
 
@@ -184,7 +185,7 @@ export function decayMask(layout: Layout): Uint8Array {
 
 /** Scales `vector` in place to at most `bound` in L2 norm; returns the norm it had. */
 export function limitNorm(vector: Float32Array | Float64Array, bound: number): number {
-  const norm = Math.sqrt(squaredLength(vector));
+  const norm = Math.sqrt(sumOfSquares(vector));
   if (norm > bound) for (let i = 0; i < vector.length; i++) vector[i] = ((vector[i] as number) * bound) / norm;
   return norm;
 }

@@ -29,17 +29,3 @@ function workspace(bytes: number): Workspace | undefined {
     throw cause;
   }
 }
-
-/** Σ x². Four sums, so that no addition waits for the one before it. */
-export function squaredLength(vector: Float32Array | Float64Array): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = vector.length - (vector.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += (vector[i] as number) ** 2;
-    b += (vector[i + 1] as number) ** 2;
-    c += (vector[i + 2] as number) ** 2;
-    d += (vector[i + 3] as number) ** 2;
-  }
-  for (let i = whole; i < vector.length; i++) a += (vector[i] as number) ** 2;
-  return a + b + (c + d);
-}
