@@ -23,7 +23,7 @@ try {
       names.push(await blobs.putBlob(random.slice(0, Math.min(CHUNK_BYTES, 4 * dimension - at))));
     for (const [i, name] of names.entries()) addInto(accumulator, await blobs.getBlob(name), (i * CHUNK_BYTES) / 4);
   }
-  await removeMasks(accumulator, { selfSeeds: streams(clients, systemRng), pairwise: [] });
+  await removeMasks(accumulator, { selfSeeds: streams(clients, systemRng), pairwise: [], surplus: [] });
   console.log(JSON.stringify({ held: mostResident() }));
 } finally {
   await rm(dir, { recursive: true, force: true });

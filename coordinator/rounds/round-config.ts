@@ -1,5 +1,6 @@
 import { base64, fromHex } from '../../shared/core/bytes.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
+import { stageMechanism } from '../../shared/protocol/commitment.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import { sentBound } from '../../shared/protocol/plan-stage.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
@@ -36,7 +37,7 @@ export async function roundConfig(
     ringBits: ringBits as 32,
     scale: stageTerms.scale,
     l2Clip: sentBound(journal.planStage(stage)),
-    localSigma: stageTerms.localSigma,
+    committedSigma: stageMechanism(terms, stage).committedSigma,
     minimumCohort: needed,
     colluders,
     threshold: sharing.threshold,

@@ -15,6 +15,7 @@ import {
 } from '../../shared/secagg/messages.ts';
 import {
   messageFor,
+  type NoiseLeft,
   openManifest,
   type Phase,
   type ServerEffect,
@@ -37,7 +38,13 @@ type RoundEvent =
   | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
 
 export type RoundOutcome =
-  | { readonly kind: 'summed'; readonly sid: string; readonly survivors: readonly string[]; readonly sum: Uint32Array }
+  | {
+      readonly kind: 'summed';
+      readonly sid: string;
+      readonly survivors: readonly string[];
+      readonly sum: Uint32Array;
+      readonly noise: NoiseLeft;
+    }
   | {
       readonly kind: 'aborted';
       readonly code: string;
@@ -302,6 +309,7 @@ export class RoundSession {
           sid: this.#state.group?.sidHex as string,
           survivors: effect.survivors,
           sum: this.#accumulator,
+          noise: effect.noise,
         });
       case 'abort':
         return this.#end({

@@ -91,7 +91,7 @@ export async function close(
 function chargeRelease(
   { ports, record, model }: RunJournal,
   { config }: RoundSession,
-  { sid, survivors, sum }: Summed,
+  { sid, survivors, sum, noise }: Summed,
   merged: Merged,
 ): Promise<Durable<'round.release'>> {
   const { id, terms, reserved, roundsCounted } = record;
@@ -112,6 +112,7 @@ function chargeRelease(
       previousModelHash: model.iterate,
       modelHash: merged.hash,
       epsilonSoFar: promise === undefined ? null : decimal(epsilonAfter(terms, roundsCounted + 1, promise)),
+      noise: { sigma: decimal(noise.sigma), unremoved: noise.unremoved.length },
     },
     `release/${id}/${config.round}`,
   );

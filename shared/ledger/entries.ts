@@ -188,6 +188,11 @@ const bodies = {
     modelHash: hash,
     /** ε of everything released so far in this run, for reading; the charge is the reservation's. */
     epsilonSoFar: notNegative.nullable(),
+    /**
+     * What is left in the sum after the surplus was taken away: standard deviation in ring units, never below the committed
+     * one; and how many clients' surplus could not be taken away, which makes it more. Entries before 0.2 do not say.
+     */
+    noise: z.strictObject({ sigma: notNegative, unremoved: count }).optional(),
   }),
   /** `revealed`: shares may have left clients, so the round counts as released. */
   'round.abort': z.strictObject({

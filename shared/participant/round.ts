@@ -4,13 +4,12 @@ import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
-import { checkUpdate } from '../privacy/mechanism.ts';
+import type { NoiseComponent } from '../privacy/component-noise.ts';
+import { checkUpdate, type MechanismParameters } from '../privacy/mechanism.ts';
 import { noisedStream } from '../privacy/noised-stream.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
-import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { SecaggFrame } from '../protocol/messages.ts';
-import { sentBound } from '../protocol/plan-stage.ts';
-import type { StageTerms, Terms } from '../protocol/terms.ts';
+import type { Terms } from '../protocol/terms.ts';
 import type { RoundPhase } from '../protocol/views.ts';
 import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
 import { type ClientEffect, type ClientEvent, type ClientState, clientReduce, startClient } from '../secagg/client.ts';
@@ -20,6 +19,7 @@ import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageNam
 import { bytesToFloat32 } from '../tensor/float32.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { ParticipantMemory } from './memory.ts';
+import { checkAgainstTerms } from './round-terms.ts';
 import type { TrainedSum, Trainer } from './trainer.ts';
 
 export interface RoundContext {
@@ -52,6 +52,7 @@ export class RoundParticipant {
   readonly #signed: unknown;
   readonly #abort = new AbortController();
   #state: ClientState | undefined;
+  readonly #mechanism: MechanismParameters;
   /** The clipped sum, from training until it is noised and masked on its way out; it goes nowhere else. */
   #update: Update | undefined;
   #advertisement: SecaggFrame | undefined;
@@ -62,6 +63,7 @@ export class RoundParticipant {
     this.#signed = signedConfig;
     this.#config = openMessage('config', signedConfig, context.serverPublicKey);
     checkAgainstTerms(this.#config, context.terms);
+    this.#mechanism = stageMechanism(context.terms, this.#config.stage);
   }
 
   get config(): SecaggConfig {
@@ -96,11 +98,11 @@ export class RoundParticipant {
 
   /** Trains, then advertises keys. What was trained is fit to be sent, or nobody hears of this client in this round. */
   async start(): Promise<void> {
-    const { round, stage } = this.#config;
+    const { round } = this.#config;
     this.#phase('training');
     const started = this.#c.clock.now();
     const { sum, units, examples, loss, dropped = 0 } = await this.#train();
-    checkUpdate(sum, stageMechanism(this.#c.terms, stage), units);
+    checkUpdate(sum, this.#mechanism, units);
     this.#update = { sum, units };
     const seconds = (this.#c.clock.now() - started) / 1000;
     this.#c.emit({ kind: 'trained', round, examples, loss, seconds, ...(dropped === 0 ? {} : { dropped }) });
@@ -157,7 +159,7 @@ export class RoundParticipant {
           });
           break;
         case 'mask':
-          await this.#mask(effect.streams);
+          await this.#mask(effect.noise, effect.streams);
           break;
         case 'abort':
           throw new TacitError(effect.code, effect.reason, {
@@ -174,13 +176,11 @@ export class RoundParticipant {
     await this.#c.send(frame);
   }
 
-  async #mask(streams: readonly MaskStream[]): Promise<void> {
+  async #mask(noise: readonly NoiseComponent[], streams: readonly MaskStream[]): Promise<void> {
     this.#phase('upload');
     const { sum, units } = this.#update as Update;
     this.#update = undefined;
-    const mechanism = stageMechanism(this.#c.terms, this.#config.stage);
-    const noise = [{ key: this.#c.rng.bytes(32), sigma: mechanism.localSigma }];
-    const noised = await noisedStream(sum, mechanism, this.#c.rng, units, noise);
+    const noised = await noisedStream(sum, this.#mechanism, this.#c.rng, units, noise);
     const stream = await maskStream(noised, streams, this.#config.chunkBytes);
     await this.#c.upload(stream, this.#config, this.#abort.signal);
     const hashes = stream.hashes();
@@ -200,30 +200,5 @@ export class RoundParticipant {
     const { round, stage } = this.#config;
     const rounds = this.#c.terms.plan.stages.reduce((n, s) => n + s.rounds, 0);
     this.#c.emit({ kind: 'phase', round, rounds, stage, phase });
-  }
-}
-
-/** The session's parameters are the ones that this site consented to: no weaker noise, smaller cohort or other clip. */
-function checkAgainstTerms(config: SecaggConfig, terms: Terms): void {
-  const stage: StageTerms | undefined = terms.stages[config.stage];
-  const plan = terms.plan.stages[config.stage];
-  const { minimumCohort, colluders } = terms.plan.secureAggregation;
-  const problem =
-    stage === undefined || plan === undefined
-      ? `the plan has no stage ${config.stage}`
-      : config.localSigma !== stage.localSigma
-        ? `noise of ${config.localSigma} where ${stage.localSigma} was committed`
-        : config.minimumCohort < minimumCohort || config.colluders < colluders
-          ? `cohort ${config.minimumCohort} with ${config.colluders} colluder(s) where ${minimumCohort} with ${colluders} were committed`
-          : config.scale !== stage.scale ||
-              config.l2Clip !== sentBound(plan) ||
-              config.dimension !== stage.dimension ||
-              config.layoutSha256 !== stage.layoutSha256
-            ? 'scale, clip, dimension or layout are not the committed ones'
-            : undefined;
-  if (problem !== undefined) {
-    throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', problem, {
-      where: `round ${config.round}.${config.attempt}`,
-    });
   }
 }

@@ -69,10 +69,16 @@ export function checkClaim(claim: Claim): void {
   }
 }
 
-/** The noise that the honest clients of the smallest cohort add has to be at least the committed one. */
+/** The noise that honest clients keep in every sum has to be at least the committed one, for the claim's own cohort. */
 function checkNoise(stage: ClaimedStage, claim: Claim, where: string): void {
-  const honest = stage.contribution === 'noisy-local-steps' ? 1 : claim.minimumCohort - claim.colluders;
-  const actual = honest < 1 ? 0 : effectiveNoiseMultiplier(stage.mechanism, honest);
+  const { mechanism } = stage;
+  const honest = claim.minimumCohort - claim.colluders;
+  const sized = mechanism.colluders === claim.colluders && mechanism.minimumCohort <= claim.minimumCohort;
+  const kept = (): number => {
+    if (stage.contribution === 'noisy-local-steps') return effectiveNoiseMultiplier(mechanism, 'all others');
+    return honest < 1 || !sized ? 0 : effectiveNoiseMultiplier(mechanism, claim.colluders);
+  };
+  const actual = kept();
   if (actual >= stage.noiseMultiplier) return;
   throw privacyError(
     'PRIVACY_NOISE_TOO_SMALL',

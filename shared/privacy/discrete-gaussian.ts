@@ -115,7 +115,8 @@ export function randomWords(rng: Rng, count: number): Uint32Array {
   return new Uint32Array(aligned.buffer, aligned.byteOffset, count);
 }
 
-/** A sum over few distinct σ is drawn again and again, round after round: the last tables are kept. */
+/** Few distinct σ are drawn from again and again, round after round: the tables of all components of a session are kept. */
+const KEPT_TABLES = 24;
 const tables = new Map<number, AliasTable>();
 
 function gaussianTable(sigma: number): AliasTable {
@@ -123,7 +124,7 @@ function gaussianTable(sigma: number): AliasTable {
   if (known !== undefined) return known;
   const reach = Math.ceil(12.5 * sigma) + 2;
   const table = buildAliasTable(gaussianWeights(sigma, reach), -reach);
-  if (tables.size >= 8) tables.clear();
+  if (tables.size >= KEPT_TABLES) tables.delete(tables.keys().next().value as number);
   tables.set(sigma, table);
   return table;
 }

@@ -2,15 +2,15 @@ import { epsilonOf, type PrivacyEvent, stageEvent } from './accountant/index.ts'
 import { type Claim, type ClaimedStage, checkClaim, type PrivacyUnit } from './claims.ts';
 import { checked, privacyError } from './errors.ts';
 import { oddsInWords } from './explain.ts';
-import { effectiveNoiseMultiplier } from './mechanism-parameters.ts';
+import { type Colluding, effectiveNoiseMultiplier } from './mechanism-parameters.ts';
 
 export type { Claim, ClaimedStage, PrivacyUnit } from './claims.ts';
 
-/** Who tries to learn about a unit, and how many clients' noise still protects it. */
+/** Who tries to learn about a unit, and whose noise it knows. */
 export interface Adversary {
   /** `coordinator`, `coordinator + 1 colluder`, `everyone but you`. */
   readonly name: string;
-  readonly honestClients: number;
+  readonly colluding: Colluding;
 }
 
 /** The JSON twin of a guarantee: what pages, ledger and logs print. */
@@ -68,12 +68,12 @@ export function guaranteesFor(claim: Claim): PrivacyGuarantee[] {
   return adversariesOf(claim).map((adversary) => new Guarantee(mint, against(claim, adversary)));
 }
 
-function adversariesOf({ minimumCohort, colluders }: Claim): Adversary[] {
+function adversariesOf({ colluders }: Claim): Adversary[] {
   const some = `coordinator + ${colluders} colluder${colluders === 1 ? '' : 's'}`;
   return [
-    { name: 'coordinator', honestClients: minimumCohort },
-    { name: some, honestClients: minimumCohort - colluders },
-    { name: 'everyone but you', honestClients: 1 },
+    { name: 'coordinator', colluding: 0 },
+    { name: some, colluding: colluders },
+    { name: 'everyone but you', colluding: 'all others' },
   ];
 }
 
@@ -93,10 +93,10 @@ function against(claim: Claim, adversary: Adversary): GuaranteeJson {
   };
 }
 
-/** A stage's event with the noise that is left against this adversary. */
+/** A stage's event with the noise that is left against this adversary in any opened sum. */
 function eventAgainst(stage: ClaimedStage, adversary: Adversary): PrivacyEvent {
-  const honest = stage.contribution === 'noisy-local-steps' ? 1 : adversary.honestClients;
-  return stageEvent(stage, effectiveNoiseMultiplier(stage.mechanism, honest));
+  const colluding = stage.contribution === 'noisy-local-steps' ? 'all others' : adversary.colluding;
+  return stageEvent(stage, effectiveNoiseMultiplier(stage.mechanism, colluding));
 }
 
 /** δ that is left for the accountant after every round's share of the mechanism (β and the distance of the noise). */
@@ -123,11 +123,11 @@ function samplingInWords({ stages }: Claim): string {
 
 function assumptionsOf(claim: Claim, adversary: Adversary): string[] {
   const onlyLocal = claim.stages.every((stage) => stage.contribution === 'noisy-local-steps');
-  const honestClients = onlyLocal ? 1 : adversary.honestClients;
+  const colluding = onlyLocal ? 'all others' : adversary.colluding;
   const noise =
-    honestClients === 1
+    colluding === 'all others'
       ? 'your own client adds its noise and keeps it secret'
-      : `${honestClients} clients in every sum add their noise and keep it secret`;
+      : `all ${colluding === 0 ? '' : `but ${colluding} `}clients in every sum add their share of the noise and keep it secret`;
   return [
     noise,
     ...(claim.minimumCohort > 1 ? [`no sum over fewer than ${claim.minimumCohort} clients is unmasked`] : []),

@@ -1,5 +1,6 @@
 import { LIMITS } from '../core/limits.ts';
 import { checked, privacyError } from './errors.ts';
+import { LEAST_COMPONENT_SIGMA, MOST_SURPLUS_COMPONENTS } from './noise-ladder.ts';
 
 /** What a plan says about the mechanism of one stage. */
 export interface MechanismDemand {
@@ -26,8 +27,13 @@ export interface MechanismDemand {
 export interface MechanismParameters extends MechanismDemand {
   /** s: an update is multiplied by it before it is rounded to integers. */
   readonly scale: number;
-  /** σ_int: standard deviation of each client's own noise, in integer units. */
+  /**
+   * σ_int: standard deviation of the most noise that one client adds, in integer units: its share in a sum of
+   * `minimumCohort`. What a larger sum does not need of it is taken away again (see noise-ladder).
+   */
   readonly localSigma: number;
+  /** σ_int·√(n_min − T_c): what honest clients have in every opened sum together, in integer units. */
+  readonly committedSigma: number;
   /** Δ̃: L2 sensitivity of the rounded sum, in integer units, but for probability `beta`. */
   readonly sensitivity: number;
   readonly beta: number;
@@ -52,8 +58,6 @@ const WRAP_PROBABILITY = 1e-9;
 export const FLOAT_SLACK = 2 ** -10;
 /** Variance given up to see a discrete Gaussian as a rounded continuous one (Peikert, CRYPTO 2010): smoothing width 3. */
 const SMOOTHING_VARIANCE = 9;
-/** Least σ_int, for which sums of discrete Gaussians are discrete Gaussian to 1e-60. */
-const LEAST_LOCAL_SIGMA = 4;
 /** Examples of one client whose gradients may all point the same way before the ring is too small. */
 const ALIGNED_EXAMPLES = 4096;
 
@@ -74,18 +78,31 @@ export function mechanismParameters(demand: MechanismDemand): MechanismParameter
   const local = localNoise(checkedDemand, scaledClip);
   const room = roomPerClient(checkedDemand, local.sigma);
   if (room < scaledClip) throw ringTooSmall(checkedDemand, least);
+  const honest = demand.minimumCohort - demand.colluders;
   return {
     ...pick(checkedDemand),
     scale: scaledClip / l2Clip,
     localSigma: local.sigma,
+    committedSigma: committedSigma(local.sigma, checkedDemand),
     sensitivity: local.sensitivity,
     beta: BETA,
-    deltaPerRound: deltaPerRound(checkedDemand, local.sigma),
-    effectiveNoiseMultiplier: effectiveMultiplier(local, demand.minimumCohort - demand.colluders),
+    deltaPerRound: deltaPerRound(checkedDemand),
+    effectiveNoiseMultiplier: effectiveMultiplier(honest * local.sigma ** 2, local.sensitivity),
     wrapProbability: WRAP_PROBABILITY,
     elementLimit: (room / scaledClip) * l2Clip,
   };
 }
+
+/** σ_int·√(n_min − T_c), to the bit on every machine: a square root and products only. */
+export function committedSigma(
+  localSigma: number,
+  { minimumCohort, colluders }: Pick<MechanismDemand, 'minimumCohort' | 'colluders'>,
+): number {
+  return Math.sqrt(localSigma * localSigma * (minimumCohort - colluders));
+}
+
+/** Clients that tell the coordinator what they know, up to `colluders` of them; or everybody but one. */
+export type Colluding = number | 'all others';
 
 /**
  * For a vector that privacy does not rest on any more, or never did: it was noised where it was trained, or nothing is
@@ -97,30 +114,36 @@ export function transportParameters(
   bound: number,
 ): MechanismParameters {
   const checkedDemand = checkedMechanism({ ...demand, l2Clip: bound, noiseMultiplier: 1e-3 });
-  const room = roomPerClient(checkedDemand, LEAST_LOCAL_SIGMA);
+  const room = roomPerClient(checkedDemand, LEAST_COMPONENT_SIGMA);
   const scaledClip = room / 2;
   const sensitivity = roundedSensitivity(scaledClip, demand.dimension, BETA);
-  const local = { sigma: LEAST_LOCAL_SIGMA, sensitivity };
   return {
     ...pick(checkedDemand),
     scale: scaledClip / bound,
-    localSigma: local.sigma,
+    localSigma: LEAST_COMPONENT_SIGMA,
+    committedSigma: committedSigma(LEAST_COMPONENT_SIGMA, demand),
     sensitivity,
     beta: BETA,
-    deltaPerRound: deltaPerRound(checkedDemand, local.sigma),
-    effectiveNoiseMultiplier: effectiveMultiplier(local, demand.minimumCohort - demand.colluders),
+    deltaPerRound: deltaPerRound(checkedDemand),
+    effectiveNoiseMultiplier: effectiveMultiplier((demand.minimumCohort - demand.colluders) * LEAST_COMPONENT_SIGMA ** 2, sensitivity),
     wrapProbability: WRAP_PROBABILITY,
     elementLimit: 2 * bound,
   };
 }
 
 /**
- * Noise multiplier of the continuous Gaussian that the noise of `honestClients` clients is at least as private as:
- * σ_eff = √(n·σ_int² − 9)/Δ̃.
+ * Noise multiplier of the continuous Gaussian that the honest clients' noise in any opened sum is at least as private as:
+ * σ_eff = √(V − 9)/Δ̃. Each of m clients keeps σ²/(m − T_c) or more, so that V = σ²·(m − c)/(m − T_c) is least in the largest
+ * cohort. All others together hold enough shares to know even the surplus noise of the one that is left, who then
+ * has its first component, which is as large.
+ * @throws PRIVACY_PARAMETER_INVALID for more colluders than the noise is sized for
  */
-export function effectiveNoiseMultiplier(parameters: MechanismParameters, honestClients: number): number {
-  checked('honestClients', honestClients, { min: 1, integer: true });
-  return effectiveMultiplier({ sigma: parameters.localSigma, sensitivity: parameters.sensitivity }, honestClients);
+export function effectiveNoiseMultiplier(parameters: MechanismParameters, colluding: Colluding): number {
+  const { cohortMax, colluders, sensitivity } = parameters;
+  const share = Math.max(parameters.committedSigma ** 2 / (cohortMax - colluders), LEAST_COMPONENT_SIGMA ** 2);
+  if (colluding === 'all others') return effectiveMultiplier(share, sensitivity);
+  checked('colluding', colluding, { min: 0, max: colluders, integer: true });
+  return effectiveMultiplier(share * (cohortMax - colluding), sensitivity);
 }
 
 /**
@@ -142,16 +165,16 @@ interface LocalNoise {
   readonly sensitivity: number;
 }
 
-/** The least σ_int with √(honest·σ_int² − 9)/Δ̃ ≥ noiseMultiplier, rounded up. */
+/** The least σ_int with √((n_min − T_c)·σ_int² − 9)/Δ̃ ≥ noiseMultiplier, rounded up. */
 function localNoise(demand: MechanismDemand, scaledClip: number): LocalNoise {
   const sensitivity = roundedSensitivity(scaledClip, demand.dimension, BETA);
   const honest = demand.minimumCohort - demand.colluders;
   const total = (demand.noiseMultiplier * sensitivity) ** 2 + SMOOTHING_VARIANCE;
-  return { sigma: Math.max(Math.sqrt(total / honest) * (1 + 1e-12), LEAST_LOCAL_SIGMA), sensitivity };
+  return { sigma: Math.max(Math.sqrt(total / honest) * (1 + 1e-12), LEAST_COMPONENT_SIGMA), sensitivity };
 }
 
-function effectiveMultiplier({ sigma, sensitivity }: LocalNoise, honest: number): number {
-  return Math.sqrt(Math.max(honest * sigma * sigma - SMOOTHING_VARIANCE, 0)) / sensitivity;
+function effectiveMultiplier(variance: number, sensitivity: number): number {
+  return Math.sqrt(Math.max(variance - SMOOTHING_VARIANCE, 0)) / sensitivity;
 }
 
 /** Units of s·C that `examples` aligned examples of every client and the noise take up on one side of the ring. */
@@ -160,10 +183,14 @@ function unitsUsed(demand: MechanismDemand, examples: number): number {
   return demand.cohortMax * examples + noise;
 }
 
-/** z·σ of the sum's noise that no element exceeds but for the allowed probability: 2d·e^{−z²/2} ≤ 1e-9. */
+/**
+ * z·σ of the sum's noise, surplus included, that no element exceeds but for the allowed probability: 2d·e^{−z²/2} ≤ 1e-9.
+ * Components that were raised to the least σ add to it.
+ */
 function noiseReach(demand: MechanismDemand, localSigma: number): number {
   const z = Math.sqrt(2 * Math.log((2 * demand.dimension) / WRAP_PROBABILITY));
-  return z * localSigma * Math.sqrt(demand.cohortMax);
+  const variance = localSigma ** 2 + (1 + MOST_SURPLUS_COMPONENTS) * LEAST_COMPONENT_SIGMA ** 2;
+  return z * Math.sqrt(variance * demand.cohortMax);
 }
 
 /** Integer units that each client's own sum may take without the total ever leaving the ring but by noise; rounding adds 1. */
@@ -172,13 +199,15 @@ function roomPerClient(demand: MechanismDemand, localSigma: number): number {
 }
 
 /**
- * β + d·(smoothing + sampler): sums of n ≥ 2 discrete Gaussians are one to τ = 10·Σ e^{−2π²σ²k/(k+1)} ≤ 10n·e^{−π²σ²}
- * each (Kairouz et al., Theorem 1), rounding a Gaussian at width 3 costs 2.1·e^{−18π²}, every sample is within 2^-105.
+ * β + d·(smoothing + sampler). Noise of variance v added to noise of variance w is a discrete Gaussian of variance v + w to
+ * 5·e^{−2π²/(1/v + 1/w)} (Kairouz, Liu, Steinke 2021, Theorem 9), and no component's variance is below 16, so each addition
+ * costs at most 10·e^{−16π²}. Rounding a Gaussian at width 3 costs 2.1·e^{−18π²}, every sample is within 2^-105.
  */
-function deltaPerRound(demand: MechanismDemand, localSigma: number): number {
+function deltaPerRound({ dimension, cohortMax }: MechanismDemand): number {
+  const components = cohortMax * (1 + MOST_SURPLUS_COMPONENTS);
   const smoothing =
-    10 * demand.cohortMax * Math.exp(-(Math.PI ** 2) * localSigma ** 2) + 2.1 * Math.exp(-18 * Math.PI ** 2);
-  return BETA + demand.dimension * (smoothing + demand.cohortMax * 2 ** -105);
+    10 * components * Math.exp(-(Math.PI ** 2) * LEAST_COMPONENT_SIGMA ** 2) + 2.1 * Math.exp(-18 * Math.PI ** 2);
+  return BETA + dimension * (smoothing + components * 2 ** -105);
 }
 
 function pick(demand: MechanismDemand): MechanismDemand {

@@ -1,9 +1,11 @@
 import type { Rng } from '../core/rng.ts';
+import { addComponents, type NoiseComponent } from './component-noise.ts';
 import { addNoise, discreteGaussian, randomWords } from './discrete-gaussian.ts';
 import { checked, privacyError } from './errors.ts';
 import { FLOAT_SLACK, type MechanismParameters } from './mechanism-parameters.ts';
 
 export {
+  committedSigma,
   effectiveNoiseMultiplier,
   type MechanismDemand,
   type MechanismParameters,
@@ -56,11 +58,51 @@ export function privatise(
   checkUpdate(clippedSum, parameters, examples);
   const values = roundDithered(clippedSum, parameters.scale, rng);
   addNoise(discreteGaussian(parameters.localSigma), values, rng);
-  if (parameters.ringBits < 32) {
-    const mask = 2 ** parameters.ringBits - 1;
-    for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) & mask;
-  }
-  return new Noised(mint, values);
+  return new Noised(mint, reduced(values, parameters.ringBits));
+}
+
+/**
+ * {@link privatise} with noise that the session cut into components, so that what the sum does not need of it can be taken
+ * away again. Erases the components' keys.
+ * @param components - of the session's noise ladder, all of them
+ * @throws as {@link privatise}; PRIVACY_NOISE_TOO_SMALL when together they are less than any cohort's share
+ */
+export async function privatiseInComponents(
+  clippedSum: Float32Array | Float64Array,
+  parameters: MechanismParameters,
+  rng: Rng,
+  examples: number,
+  components: readonly NoiseComponent[],
+): Promise<NoisedVector> {
+  checkUpdate(clippedSum, parameters, examples);
+  checkComponents(components, parameters);
+  const values = roundDithered(clippedSum, parameters.scale, rng);
+  await addComponents(values, components, 1);
+  for (const { key } of components) key.fill(0);
+  return new Noised(mint, reduced(values, parameters.ringBits));
+}
+
+/** Modulo 2^bits, in place. */
+function reduced(values: Uint32Array, bits: number): Uint32Array {
+  if (bits === 32) return values;
+  const mask = 2 ** bits - 1;
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) & mask;
+  return values;
+}
+
+/**
+ * The least that any client of any cohort has to add; the session's ladder gives more where fewer may stay.
+ * @throws PRIVACY_NOISE_TOO_SMALL
+ */
+export function checkComponents(components: readonly NoiseComponent[], parameters: MechanismParameters): void {
+  const { committedSigma: sigma, cohortMax, colluders } = parameters;
+  const variance = components.reduce((sum, c) => sum + c.sigma * c.sigma, 0);
+  const least = (sigma * sigma) / (cohortMax - colluders);
+  if (variance >= least) return;
+  throw privacyError('PRIVACY_NOISE_TOO_SMALL', `noise of variance ${variance} where at least ${least} is promised`, {
+    where: 'noise components',
+    fix: 'Do not take part; tell the operator. Nothing was sent.',
+  });
 }
 
 /**
@@ -75,7 +117,10 @@ export function decode(ringSum: Uint32Array, parameters: MechanismParameters): F
   return out;
 }
 
-/** The sum has to be one that `examples` clipped examples can have: the sensitivity rests on it. */
+/**
+ * The sum has to be one that `examples` clipped examples can have: the sensitivity rests on it.
+ * @throws PRIVACY_VECTOR_INVALID for a wrong length, NaN or infinity; PRIVACY_NORM_EXCEEDED; PRIVACY_RING_WRAPS
+ */
 export function checkUpdate(sum: Float32Array | Float64Array, parameters: MechanismParameters, examples: number): void {
   checked('examples', examples, { min: 0, integer: true });
   if (sum.length !== parameters.dimension) throw wrongLength(sum.length, parameters.dimension);

@@ -3,7 +3,7 @@ import type { Rng } from '../core/rng.ts';
 import { CHUNK_WORDS, type ChunkSpace } from '../kernels/chunk-space.ts';
 import { type ComponentSource, componentSource, type NoiseComponent } from './component-noise.ts';
 import { privacyError } from './errors.ts';
-import { checkUpdate, type MechanismParameters } from './mechanism.ts';
+import { checkComponents, checkUpdate, type MechanismParameters } from './mechanism.ts';
 
 /** Only this module holds it, so only {@link noisedStream} can make a {@link NoisedStream}. */
 const mint = Symbol('noised stream');
@@ -64,7 +64,7 @@ export function isNoisedStream(value: unknown): value is NoisedStream {
  * A client's clipped sum made private as `privatise` does it, in chunks. Takes the sum over: it must not change any more.
  * Erases the components' keys.
  * @param rng - source of the key of the dithering
- * @param components - all noise of this client, at least the variance of the mechanism's own share
+ * @param components - of the session's noise ladder, all of them
  * @throws PRIVACY_VECTOR_INVALID, PRIVACY_NORM_EXCEEDED, PRIVACY_RING_WRAPS, PRIVACY_NOISE_TOO_SMALL
  */
 export async function noisedStream(
@@ -75,17 +75,7 @@ export async function noisedStream(
   components: readonly NoiseComponent[],
 ): Promise<NoisedStream> {
   checkUpdate(clippedSum, parameters, examples);
-  const variance = components.reduce((sum, { sigma }) => sum + sigma * sigma, 0);
-  if (variance < parameters.localSigma ** 2 * (1 - 1e-12)) {
-    throw privacyError(
-      'PRIVACY_NOISE_TOO_SMALL',
-      `noise of variance ${variance} where ${parameters.localSigma}² is due`,
-      {
-        where: 'noise components',
-        fix: 'Do not take part; tell the operator. Nothing was sent.',
-      },
-    );
-  }
+  checkComponents(components, parameters);
   const ditherKey = rng.bytes(32);
   const dither = await keystream(ditherKey);
   const noise = await Promise.all(components.map(componentSource));

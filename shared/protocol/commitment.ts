@@ -3,7 +3,12 @@ import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { calibrateNoise, epsilonOf, stageEvent } from '../privacy/accountant/index.ts';
 import { type ClaimedStage, guaranteesFor, type PrivacyGuarantee } from '../privacy/guarantee.ts';
-import { type MechanismParameters, mechanismParameters, transportParameters } from '../privacy/mechanism.ts';
+import {
+  committedSigma,
+  type MechanismParameters,
+  mechanismParameters,
+  transportParameters,
+} from '../privacy/mechanism.ts';
 import type { Layout } from '../tensor/layout.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 import { type Plan, type PrivacyPromise, planHash, promiseOf } from './plan.ts';
@@ -51,7 +56,8 @@ export function stageMechanism(terms: Terms, index: number): MechanismParameters
   if (stage === undefined)
     throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', `the plan has no stage ${index}`);
   const { dimension, noiseMultiplier, scale, localSigma } = stage;
-  return { ...sumMechanism(terms.plan, index, dimension, noiseMultiplier), scale, localSigma };
+  const mechanism = sumMechanism(terms.plan, index, dimension, noiseMultiplier);
+  return { ...mechanism, scale, localSigma, committedSigma: committedSigma(localSigma, mechanism) };
 }
 
 /** Mechanism of the steps that each silo takes by itself: its noise counts on nobody. */

@@ -7,13 +7,16 @@ import { channelKey, erase, type KeyContext, type KeyPair, sharedSecret } from '
 import { bytes, type MessageBody } from './messages.ts';
 import { splitSecret } from './shamir.ts';
 import {
+  type BlindedShare,
+  commitToNoise,
   commitToSeed,
-  commitToShare,
+  commitToShares,
+  type HeldShares,
   openShares,
   opensCommitments,
   type ShareLabel,
-  type SharePair,
   sealShares,
+  sharesOf,
 } from './shares.ts';
 
 type Peer = MessageBody<'advertise'>;
@@ -21,6 +24,8 @@ type Peer = MessageBody<'advertise'>;
 interface Dealing {
   readonly seed: Uint8Array;
   readonly mask: KeyPair;
+  /** s_1…s_K and the chain's end. */
+  readonly noise: { readonly seeds: readonly Uint8Array[]; readonly end: Uint8Array };
   readonly channel: KeyPair;
   readonly context: KeyContext;
   readonly peers: readonly Peer[];
@@ -31,42 +36,57 @@ interface Dealing {
 }
 
 /**
- * Shares the self-mask seed and the mask key among the holders, sealed for each, with commitments to every share.
+ * Shares the self-mask seed, the mask key and the surplus seeds among the holders, sealed for each, with commitments to every
+ * share.
  * @throws SECAGG_LOW_ORDER_KEY when a holder's channel key is degenerate
  */
 export function dealShares(dealing: Dealing): {
-  own: SharePair;
-  message: Pick<MessageBody<'shares'>, 'seedCommitment' | 'shares'>;
+  own: HeldShares;
+  message: Pick<MessageBody<'shares'>, 'seedCommitment' | 'noiseCommitment' | 'shares'>;
 } {
-  const { seed, mask, channel, context, peers, graph, position, threshold, rng } = dealing;
+  const { seed, mask, noise, channel, context, peers, graph, position, threshold, rng } = dealing;
   const holders = graph.holders(position);
   const from = (peers[position] as Peer).clientId;
-  const seedShares = splitSecret(seed, holders.length, threshold, rng);
-  const keyShares = splitSecret(mask.secretKey, holders.length, threshold, rng);
-  let own: SharePair | undefined;
+  const [ofSeed, ofKey, ...ofSurplus] = [seed, mask.secretKey, ...noise.seeds].map((secret) =>
+    splitSecret(secret, holders.length, threshold, rng),
+  );
+  const blinded = (split: readonly Uint8Array[] | undefined, j: number): BlindedShare => ({
+    share: split?.[j] as Uint8Array,
+    blinding: rng.bytes(32),
+  });
+  let own: HeldShares | undefined;
   const shares = holders.map((holder, j) => {
     const peer = peers[holder] as Peer;
-    const pair: SharePair = {
-      seed: { share: seedShares[j] as Uint8Array, blinding: rng.bytes(32) },
-      key: { share: keyShares[j] as Uint8Array, blinding: rng.bytes(32) },
+    const held: HeldShares = {
+      seed: blinded(ofSeed, j),
+      key: blinded(ofKey, j),
+      surplus: ofSurplus.map((split) => blinded(split, j)),
     };
-    const label: ShareLabel = { sid: context.sid, from, to: peer.clientId, x: j + 1 };
+    const commitments = commitToShares({ sid: context.sid, from, to: peer.clientId, x: j + 1 }, held);
     const entry = {
       to: peer.clientId,
-      seedCommitment: base64(commitToShare(label, 'seed', pair.seed)),
-      keyCommitment: base64(commitToShare(label, 'key', pair.key)),
+      seedCommitment: base64(commitments.seedCommitment),
+      keyCommitment: base64(commitments.keyCommitment),
+      surplusCommitments: commitments.surplusCommitments.map(base64),
     };
     if (holder === position) {
-      own = pair;
+      own = held;
       return { ...entry, box: '' };
     }
     const secret = sharedSecret(channel.secretKey, bytes(peer.channelKey));
     const key = channelKey(secret, context, from, peer.clientId);
-    const box = base64(sealShares(pair, j + 1, key, rng));
-    erase(secret, key, pair.seed.share, pair.seed.blinding, pair.key.share, pair.key.blinding);
+    const box = base64(sealShares(held, j + 1, key, rng));
+    erase(secret, key);
+    eraseShares(held);
     return { ...entry, box };
   });
-  return { own: own as SharePair, message: { seedCommitment: base64(commitToSeed(context.sid, from, seed)), shares } };
+  const seedCommitment = base64(commitToSeed(context.sid, from, seed));
+  const noiseCommitment = base64(commitToNoise(context.sid, from, noise.end));
+  return { own: own as HeldShares, message: { seedCommitment, noiseCommitment, shares } };
+}
+
+export function eraseShares(held: HeldShares): void {
+  for (const { share, blinding } of sharesOf(held)) erase(share, blinding);
 }
 
 interface Opening {
@@ -78,6 +98,8 @@ interface Opening {
   readonly graph: Graph;
   readonly position: number;
   readonly clientId: string;
+  /** K: surplus seeds that every dealer shares. */
+  readonly surplus: number;
 }
 
 /**
@@ -86,9 +108,9 @@ interface Opening {
  *
  * @throws SECAGG_SURVIVORS when the boxes are not exactly those of my neighbours among the members
  */
-export function openInbox(opening: Opening): Map<string, SharePair | undefined> {
-  const { body, neighbours, channel, context, graph, position, clientId } = opening;
-  const held = new Map<string, SharePair | undefined>();
+export function openInbox(opening: Opening): Map<string, HeldShares | undefined> {
+  const { body, neighbours, channel, context, graph, position, clientId, surplus } = opening;
+  const held = new Map<string, HeldShares | undefined>();
   if (body.shares.length !== neighbours.length) throw wrongBoxes();
   neighbours.forEach(({ peer, position: dealer }, i) => {
     const item = body.shares[i];
@@ -96,12 +118,16 @@ export function openInbox(opening: Opening): Map<string, SharePair | undefined> 
     const x = graph.holders(dealer).indexOf(position) + 1;
     const secret = sharedSecret(channel.secretKey, bytes(peer.channelKey));
     const key = channelKey(secret, context, peer.clientId, clientId);
-    const pair = openShares(bytes(item.box), x, key);
+    const shares = openShares(bytes(item.box), x, key, surplus);
     erase(secret, key);
     const label: ShareLabel = { sid: context.sid, from: peer.clientId, to: clientId, x };
-    const honest =
-      pair !== undefined && opensCommitments(label, pair, bytes(item.seedCommitment), bytes(item.keyCommitment));
-    held.set(peer.clientId, honest ? pair : undefined);
+    const commitments = {
+      seedCommitment: bytes(item.seedCommitment),
+      keyCommitment: bytes(item.keyCommitment),
+      surplusCommitments: item.surplusCommitments.map(bytes),
+    };
+    const honest = shares !== undefined && opensCommitments(label, shares, commitments);
+    held.set(peer.clientId, honest ? shares : undefined);
   });
   return held;
 }

@@ -2,9 +2,11 @@ import { base64, hex } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
+import type { NoiseComponent } from '../privacy/component-noise.ts';
+import type { NoiseLadder } from '../privacy/noise-ladder.ts';
 import type { ClientRecord } from './client-checks.ts';
 import * as checks from './client-checks.ts';
-import { dealShares, openInbox } from './client-secrets.ts';
+import { dealShares, eraseShares, openInbox } from './client-secrets.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { type Graph, sessionGraph } from './graph.ts';
 import { erase, type KeyContext, type KeyPair, keyPair, pairMaskKey, selfMaskKey, sharedSecret } from './keys.ts';
@@ -24,7 +26,8 @@ import {
   signMessage,
   survivorsHash,
 } from './messages.ts';
-import type { SharePair } from './shares.ts';
+import { noiseOf, openedSeed, sessionLadder, surplusCount, surplusSeeds } from './noise-seeds.ts';
+import type { BlindedShare, HeldShares } from './shares.ts';
 
 export type { ClientRecord } from './client-checks.ts';
 
@@ -40,8 +43,8 @@ export type ClientEffect =
   | { readonly kind: 'persist'; readonly record: ClientRecord }
   /** `masked` is the upload's manifest: it goes with the chunks; all others go over the control channel. */
   | { readonly kind: 'send'; readonly name: ClientMessageName; readonly signed: Signed }
-  /** Call `applyMasks` on the noised vector, then come back with `masked`. */
-  | { readonly kind: 'mask'; readonly streams: readonly MaskStream[] }
+  /** Add the noise with `privatiseInComponents`, call `applyMasks` on the result, then come back with `masked`. */
+  | { readonly kind: 'mask'; readonly noise: readonly NoiseComponent[]; readonly streams: readonly MaskStream[] }
   | { readonly kind: 'abort'; readonly code: SecaggErrorCode; readonly reason: string }
   | { readonly kind: 'done' };
 
@@ -68,14 +71,25 @@ interface Joined {
   readonly peers: readonly MessageBody<'advertise'>[];
   readonly graph: Graph;
   readonly position: number;
+  readonly ladder: NoiseLadder;
   /** My own share of my own secrets. */
-  readonly ownShare: SharePair;
+  readonly ownShare: HeldShares;
+}
+
+/** My own secrets, until the masks are derived. */
+interface Dealt {
+  readonly channel: KeyPair;
+  readonly mask: KeyPair;
+  /** b_u. */
+  readonly seed: Uint8Array;
+  /** s_0, which nobody else ever holds a share of. */
+  readonly noiseSeed: Uint8Array;
 }
 
 /** After the inbox: what neighbours entrusted to me; undefined is a complaint. */
 interface Holding {
   readonly members: ReadonlySet<string>;
-  readonly held: ReadonlyMap<string, SharePair | undefined>;
+  readonly held: ReadonlyMap<string, HeldShares | undefined>;
 }
 
 type Progress =
@@ -85,7 +99,7 @@ type Progress =
       readonly channel: KeyPair;
       readonly mask: KeyPair;
     }
-  | ({ readonly step: 'shared'; readonly channel: KeyPair; readonly mask: KeyPair; readonly seed: Uint8Array } & Joined)
+  | ({ readonly step: 'shared' } & Dealt & Joined)
   | ({ readonly step: 'masking' | 'uploaded' } & Joined & Holding)
   | ({ readonly step: 'signed'; readonly survivors: readonly string[]; readonly survivorsHash: string } & Joined &
       Holding)
@@ -215,29 +229,25 @@ function onKeys(progress: Extract<Progress, { step: 'advertised' }>, fixed: Fixe
   checks.checkCohort(peers.length, fixed.needed, 'keys');
   const sidBytes = sidOf(session, peers);
   const context = { sid: sidBytes, weightsSha256: config.weightsSha256, layoutSha256: config.layoutSha256 };
+  const { channel, mask } = progress;
   const seed = rng.bytes(32);
+  const noiseSeed = rng.bytes(32);
   const graph = sessionGraph(peers.length, config.degree, sidBytes);
-  const dealt = dealShares({
-    seed,
-    mask: progress.mask,
-    channel: progress.channel,
-    context,
-    peers,
-    graph,
-    position,
-    threshold: config.threshold,
-    rng,
-  });
-  const joined: Joined = { context, sid: hex(sidBytes), peers, graph, position, ownShare: dealt.own };
+  const ladder = sessionLadder(config, peers.length);
+  const noise = surplusSeeds(noiseSeed, ladder, context, clientId);
+  const { threshold } = config;
+  const dealt = dealShares({ seed, mask, noise, channel, context, peers, graph, position, threshold, rng });
+  erase(...noise.seeds, noise.end);
+  const joined: Joined = { context, sid: hex(sidBytes), peers, graph, position, ladder, ownShare: dealt.own };
   return {
-    progress: { step: 'shared', channel: progress.channel, mask: progress.mask, seed, ...joined },
+    progress: { step: 'shared', channel, mask, seed, noiseSeed, ...joined },
     effects: [send(fixed, 'shares', { session, sid: joined.sid, clientId, ...dealt.message })],
   };
 }
 
 /** M2 → M3: my neighbours' shares; derive the masks, then forget the keys. */
 function onInbox(progress: Extract<Progress, { step: 'shared' }>, fixed: Fixed, body: MessageBody<'inbox'>): Advance {
-  const { step: _, channel, mask, seed, ...joined } = progress;
+  const { step: _, channel, mask, seed, noiseSeed, ...joined } = progress;
   checks.checkSession(body, fixed.session, joined.sid);
   const members = new Set(body.members);
   checks.checkSortedSubset(
@@ -251,12 +261,13 @@ function onInbox(progress: Extract<Progress, { step: 'shared' }>, fixed: Fixed, 
       where: 'inbox',
     });
   checks.checkCohort(members.size, fixed.needed, 'inbox');
-  const { graph, position, peers, context } = joined;
+  const { graph, position, peers, context, ladder } = joined;
   const neighbours = graph.neighbours(position).flatMap((p) => {
     const peer = peers[p];
     return peer !== undefined && members.has(peer.clientId) ? [{ peer, position: p }] : [];
   });
-  const held = openInbox({ body, neighbours, channel, context, graph, position, clientId: fixed.clientId });
+  const surplus = surplusCount(ladder);
+  const held = openInbox({ body, neighbours, channel, context, graph, position, clientId: fixed.clientId, surplus });
   held.set(fixed.clientId, joined.ownShare);
   const streams: MaskStream[] = [{ key: selfMaskKey(seed, context, fixed.clientId), sign: 1 }];
   for (const { peer } of neighbours) {
@@ -267,10 +278,11 @@ function onInbox(progress: Extract<Progress, { step: 'shared' }>, fixed: Fixed, 
     });
     erase(secret);
   }
-  erase(channel.secretKey, mask.secretKey, seed);
+  const noise = noiseOf(noiseSeed, ladder, context, fixed.clientId);
+  erase(channel.secretKey, mask.secretKey, seed, noiseSeed);
   return {
     progress: { step: 'masking', ...joined, members, held },
-    effects: [record(fixed, 'masked', null), { kind: 'mask', streams }],
+    effects: [record(fixed, 'masked', null), { kind: 'mask', noise, streams }],
   };
 }
 
@@ -320,7 +332,10 @@ function onSurvivors(
   };
 }
 
-/** M5: one share per neighbour, of the seed of a survivor or of the mask key of a dropped one, never both. */
+/**
+ * M5: one share per neighbour, of the seed of a survivor or of the mask key of a dropped one, never both. With a survivor's
+ * goes the share of the one seed that opens the noise which a sum of this very set does not need.
+ */
 function onSignatures(
   progress: Extract<Progress, { step: 'signed' }>,
   fixed: Fixed,
@@ -342,11 +357,8 @@ function onSignatures(
     config.threshold,
   );
   const survivors = new Set(progress.survivors);
-  const shares = [...progress.held].map(([of, pair]): MessageBody<'unmask'>['shares'][number] => {
-    if (pair === undefined) return { of, kind: 'complaint' };
-    const kind = survivors.has(of) ? 'seed' : 'key';
-    return { of, kind, share: base64(pair[kind].share), blinding: base64(pair[kind].blinding) };
-  });
+  const opened = openedSeed(progress.ladder, survivors.size);
+  const shares = [...progress.held].map(([of, held]) => answer(of, held, survivors.has(of), opened));
   const effects: ClientEffect[] = [
     record(fixed, 'answered', progress.survivorsHash),
     send(fixed, 'unmask', { session, sid, clientId, shares }),
@@ -354,6 +366,23 @@ function onSignatures(
   ];
   eraseSecrets(progress);
   return { progress: { step: 'done' }, effects };
+}
+
+/** What a holder opens of one dealer: decided by the survivor set that it signed, and by nothing else. */
+function answer(
+  of: string,
+  held: HeldShares | undefined,
+  survived: boolean,
+  opened: number | undefined,
+): MessageBody<'unmask'>['shares'][number] {
+  if (held === undefined) return { of, kind: 'complaint' };
+  if (!survived) return { of, kind: 'key', ...encoded(held.key) };
+  const surplus = opened === undefined ? null : encoded(held.surplus[opened] as BlindedShare);
+  return { of, kind: 'seed', ...encoded(held.seed), surplus };
+}
+
+function encoded({ share, blinding }: BlindedShare): { share: string; blinding: string } {
+  return { share: base64(share), blinding: base64(blinding) };
 }
 
 function record({ config, session }: Fixed, step: ClientRecord['step'], signedHash: string | null): ClientEffect {
@@ -382,9 +411,7 @@ function guarded(state: ClientState, step: () => ClientStep): ClientStep {
 
 function eraseSecrets(progress: Progress): void {
   if ('channel' in progress) erase(progress.channel.secretKey, progress.mask.secretKey);
-  if ('seed' in progress) erase(progress.seed);
-  const pairs = 'held' in progress ? [...progress.held.values()] : 'ownShare' in progress ? [progress.ownShare] : [];
-  for (const pair of pairs) {
-    if (pair !== undefined) erase(pair.seed.share, pair.seed.blinding, pair.key.share, pair.key.blinding);
-  }
+  if ('seed' in progress) erase(progress.seed, progress.noiseSeed);
+  const shares = 'held' in progress ? [...progress.held.values()] : 'ownShare' in progress ? [progress.ownShare] : [];
+  for (const held of shares) if (held !== undefined) eraseShares(held);
 }

@@ -90,6 +90,19 @@ export function selfMaskKey(selfSeed: Uint8Array, context: KeyContext, clientId:
   return derive(selfSeed, context, 'self', clientId, clientId);
 }
 
+/**
+ * Seed of the next component of a client's noise, and after the last the value that the client commits to. A chain: who is
+ * given the seed of component k knows those after it, which are surplus when k is, and none before.
+ */
+export function nextNoiseSeed(seed: Uint8Array, context: KeyContext, clientId: string, component: number): Uint8Array {
+  return derive(seed, context, 'surplus', clientId, String(component));
+}
+
+/** Key of the keystream that one component of a client's noise is made of. */
+export function noiseKey(seed: Uint8Array, context: KeyContext, clientId: string, component: number): Uint8Array {
+  return derive(seed, context, 'noise', clientId, String(component));
+}
+
 /** Overwrites secrets. The engine may have copied them before; this removes the ones we know of. */
 export function erase(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0);

@@ -5,6 +5,7 @@ import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
 import { Workspace } from '../kernels/module.ts';
 import { type RingKernels, ringInWasm } from '../kernels/ring.ts';
 import { ringInTypeScript } from '../kernels/ring-js.ts';
+import { addComponents, type NoiseComponent } from '../privacy/component-noise.ts';
 import { isNoised, type NoisedVector } from '../privacy/mechanism.ts';
 import type { SecaggErrorCode } from './errors.ts';
 
@@ -161,13 +162,15 @@ function openTile(): NonNullable<typeof tile> {
   };
 }
 
-/** What the server takes away again: self masks of survivors and what masks with the dropped left behind. */
+/** What the server takes away again: self masks of survivors, what masks with the dropped left behind, noise that is not needed. */
 export interface UnmaskPlan {
   readonly selfSeeds: readonly MaskStream[];
   readonly pairwise: readonly MaskStream[];
+  readonly surplus: readonly NoiseComponent[];
 }
 
-/** Turns the sum of uploads into the sum of noised vectors, in place. */
+/** Turns the sum of uploads into the sum of noised vectors, with no more noise than this sum needs, in place. */
 export async function removeMasks(accumulator: Uint32Array, plan: UnmaskPlan): Promise<void> {
   await addStreams(accumulator, [...plan.selfSeeds, ...plan.pairwise]);
+  await addComponents(accumulator, plan.surplus, -1);
 }

@@ -5,8 +5,9 @@ import { TacitError } from '../core/errors.ts';
 import { sha256 } from '../core/hash.ts';
 import { LIMITS } from '../core/limits.ts';
 import { type Signer, verifySignature } from '../core/signing.ts';
+import { MOST_SURPLUS_COMPONENTS } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
-import { BOX_BYTES } from './shares.ts';
+import { boxBytes } from './shares.ts';
 
 /** The messages of secagg/1. Every body is attacker-controlled until `openMessage` has returned it. */
 export const SECAGG_PROTOCOL = 'secagg/1';
@@ -56,8 +57,11 @@ const config = z.strictObject({
   scale: positive,
   /** C: Euclidean bound that the engine enforced. */
   l2Clip: positive,
-  /** σ of each client's own discrete Gaussian noise, in ring units; 0 where the run promises no privacy. */
-  localSigma: z.number().min(0).max(1e15),
+  /**
+   * σ of the discrete Gaussian noise that the honest clients of any opened sum have in it together, in ring units; each
+   * client's noise follows from it, see noise-ladder. 0 where the run promises no privacy.
+   */
+  committedSigma: z.number().min(0).max(1e8),
   minimumCohort: count(MAX_CLIENTS),
   /** T_c. */
   colluders: count(MAX_CLIENTS),
@@ -88,19 +92,29 @@ const advertise = z.strictObject({
 const signed = z.strictObject({ body: z.unknown(), signature: b64(64) });
 const signedBodies = z.array(signed).max(MAX_CLIENTS);
 
-const share = z.strictObject({
-  to: id,
+/** Base64 of at most `bytes` bytes; how many it has to be depends on the session and is checked there. */
+const b64UpTo = (bytes: number) =>
+  z
+    .string()
+    .max(Math.ceil(bytes / 3) * 4)
+    .regex(/^[A-Za-z0-9+/]*={0,2}$/);
+
+const commitments = {
   seedCommitment: b64(32),
   keyCommitment: b64(32),
-  box: z.union([b64(BOX_BYTES), z.literal('')]),
-});
+  /** To the shares of s_1…s_K. */
+  surplusCommitments: z.array(b64(32)).max(MOST_SURPLUS_COMPONENTS),
+  box: b64UpTo(boxBytes(MOST_SURPLUS_COMPONENTS)),
+};
 const shares = z.strictObject({
   session: hash,
   sid: hash,
   clientId: id,
   seedCommitment: b64(32),
+  /** To the end of the chain of noise seeds. */
+  noiseCommitment: b64(32),
   /** In the order of the holders; the client's own entry has an empty box. */
-  shares: z.array(share).max(255),
+  shares: z.array(z.strictObject({ to: id, ...commitments })).max(255),
 });
 
 const inbox = z.strictObject({
@@ -109,9 +123,7 @@ const inbox = z.strictObject({
   /** U2: everyone who shared, sorted. */
   members: ids,
   /** From each neighbour in U2, in the order of the members. */
-  shares: z
-    .array(z.strictObject({ from: id, seedCommitment: b64(32), keyCommitment: b64(32), box: b64(BOX_BYTES) }))
-    .max(255),
+  shares: z.array(z.strictObject({ from: id, ...commitments })).max(255),
 });
 
 const masked = z.strictObject({
@@ -124,9 +136,16 @@ const masked = z.strictObject({
   chunks: z.array(hash).max(100_000),
 });
 
+const opened = { share: b64(32), blinding: b64(32) };
 const unmaskShare = z.discriminatedUnion('kind', [
-  z.strictObject({ of: id, kind: z.literal('seed'), share: b64(32), blinding: b64(32) }),
-  z.strictObject({ of: id, kind: z.literal('key'), share: b64(32), blinding: b64(32) }),
+  z.strictObject({
+    of: id,
+    kind: z.literal('seed'),
+    ...opened,
+    /** Of the one seed that opens the surplus noise of a sum of this size; null when all noise is needed. */
+    surplus: z.strictObject(opened).nullable(),
+  }),
+  z.strictObject({ of: id, kind: z.literal('key'), ...opened }),
   /** The box did not open, or not to its commitments. */
   z.strictObject({ of: id, kind: z.literal('complaint') }),
 ]);

@@ -4,7 +4,7 @@ import type { SecaggErrorCode } from './errors.ts';
 import type { Graph } from './graph.ts';
 import { isContributory, keyPairOf } from './keys.ts';
 import { bytes, type MessageBody, type SecaggConfig } from './messages.ts';
-import { commitToSeed, commitToShare, type ShareLabel } from './shares.ts';
+import { boxBytes, commitToNoise, commitToSeed, commitToShare, type SecretKind, type ShareLabel } from './shares.ts';
 
 /** What the server insists on from one client. A failure costs that client its seat and nobody else anything. */
 
@@ -37,11 +37,17 @@ export function checkKeys(body: MessageBody<'advertise'>, others: Iterable<Messa
     refuse('SECAGG_DUPLICATE', 'another client advertised this key', 'advertise');
 }
 
-/** One entry for each holder, in their order; a box for each but the dealer. */
-export function checkShares(body: MessageBody<'shares'>, holders: readonly string[]): void {
+/** One entry for each holder, in their order; a box for each but the dealer; as many surplus seeds as the session's noise has. */
+export function checkShares(body: MessageBody<'shares'>, holders: readonly string[], surplus: number): void {
+  const size = boxBytes(surplus);
   const complete =
     body.shares.length === holders.length &&
-    body.shares.every((entry, j) => entry.to === holders[j] && (entry.box === '') === (entry.to === body.clientId));
+    body.shares.every(
+      (entry, j) =>
+        entry.to === holders[j] &&
+        bytes(entry.box).length === (entry.to === body.clientId ? 0 : size) &&
+        entry.surplusCommitments.length === surplus,
+    );
   if (!complete) refuse('SECAGG_MALFORMED', 'the shares are not one for each holder', 'shares');
 }
 
@@ -62,26 +68,33 @@ export function checkSigned(body: MessageBody<'consistent'>, survivorsHash: stri
 }
 
 /** Exactly one answer for each neighbour that shared, of the kind that the survivor set asks for. */
-export function checkAnswers(body: MessageBody<'unmask'>, expected: ReadonlyMap<string, 'seed' | 'key'>): void {
+export function checkAnswers(
+  body: MessageBody<'unmask'>,
+  expected: ReadonlyMap<string, 'seed' | 'key'>,
+  withSurplus: boolean,
+): void {
   const of = new Set(body.shares.map((answer) => answer.of));
   const sound =
     of.size === body.shares.length &&
     of.size === expected.size &&
-    body.shares.every(
-      ({ of: dealer, kind }) => expected.has(dealer) && (kind === 'complaint' || kind === expected.get(dealer)),
-    );
+    body.shares.every((answer) => {
+      if (answer.kind === 'complaint') return expected.has(answer.of);
+      if (answer.kind === 'seed' && (answer.surplus !== null) !== withSurplus) return false;
+      return answer.kind === expected.get(answer.of);
+    });
   if (!sound) refuse('SECAGG_MALFORMED', 'not one answer for each neighbour', 'unmask');
 }
 
 /** The share is the one that its dealer committed to; otherwise its holder lies, for it accepted the commitment. */
 export function checkShare(
   label: ShareLabel,
-  answer: Exclude<MessageBody<'unmask'>['shares'][number], { kind: 'complaint' }>,
+  kind: SecretKind,
+  answer: { readonly share: string; readonly blinding: string },
   commitment: Uint8Array,
 ): void {
-  const opened = commitToShare(label, answer.kind, { share: bytes(answer.share), blinding: bytes(answer.blinding) });
+  const opened = commitToShare(label, kind, { share: bytes(answer.share), blinding: bytes(answer.blinding) });
   if (!equalBytes(opened, commitment)) {
-    refuse('SECAGG_SHARE', `the share of ${label.from}’s ${answer.kind} does not open its commitment`, 'unmask');
+    refuse('SECAGG_SHARE', `the share of ${label.from}’s ${kind} does not open its commitment`, 'unmask');
   }
 }
 
@@ -89,6 +102,13 @@ export function checkShare(
 export function checkSeed(sid: Uint8Array, dealer: string, seed: Uint8Array, commitment: Uint8Array): void {
   if (!equalBytes(commitToSeed(sid, dealer, seed), commitment)) {
     refuse('SECAGG_RECONSTRUCTION', `${dealer} dealt shares that do not give the seed it committed to`, 'unmask');
+  }
+}
+
+/** The opened noise seed leads to the committed end of its chain; otherwise its dealer lies, and what it gives is not its noise. */
+export function checkNoise(sid: Uint8Array, dealer: string, end: Uint8Array, commitment: Uint8Array): void {
+  if (!equalBytes(commitToNoise(sid, dealer, end), commitment)) {
+    refuse('SECAGG_RECONSTRUCTION', `${dealer} dealt shares that do not give the noise it committed to`, 'unmask');
   }
 }
 

@@ -1,9 +1,12 @@
 import { TacitError } from '../core/errors.ts';
+import type { NoiseComponent } from '../privacy/component-noise.ts';
+import { componentsNeeded, varianceOf } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { erase, type KeyContext, pairMaskKey, selfMaskKey, sharedSecret } from './keys.ts';
 import type { MaskStream, UnmaskPlan } from './mask.ts';
 import { bytes, type MessageBody, type SecaggConfig } from './messages.ts';
-import type { Answer, Group } from './server.ts';
+import { openedSeed, surplusOf } from './noise-seeds.ts';
+import type { Answer, Group, NoiseLeft } from './server.ts';
 import * as checks from './server-checks.ts';
 import { combineShares } from './shamir.ts';
 
@@ -19,14 +22,23 @@ export interface Failure {
   readonly culprits: readonly string[];
 }
 
+interface Point {
+  readonly x: number;
+  readonly share: Uint8Array;
+}
+
 interface Opened {
-  readonly shares: { readonly x: number; readonly share: Uint8Array }[];
+  readonly shares: Point[];
+  /** Of the seed of the surplus noise; as many as `shares` when there is one to open. */
+  readonly surplus: Point[];
   readonly complaints: string[];
 }
 
 /** Checked shares of each member's one secret, by share point, and who complained about the dealer. */
 function collect(group: Group, given: Given): Map<string, Opened> {
-  const opened = new Map(group.members.map((id): [string, Opened] => [id, { shares: [], complaints: [] }]));
+  const opened = new Map(
+    group.members.map((id): [string, Opened] => [id, { shares: [], surplus: [], complaints: [] }]),
+  );
   for (const [holder, { body }] of given.unmask) {
     const position = group.positions.get(holder) as number;
     for (const answer of body.shares) {
@@ -35,6 +47,8 @@ function collect(group: Group, given: Given): Map<string, Opened> {
       else {
         const x = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position) + 1;
         secret.shares.push({ x, share: bytes(answer.share) });
+        if (answer.kind === 'seed' && answer.surplus !== null)
+          secret.surplus.push({ x, share: bytes(answer.surplus.share) });
       }
     }
   }
@@ -47,11 +61,17 @@ export function enoughAnswers(group: Group, given: Given, threshold: number): bo
   return [...collect(group, given).values()].every(({ shares }) => shares.length >= threshold);
 }
 
+/** Everything to take away from the sum, and the noise that stays in it. */
+export interface Reconstruction {
+  readonly plan: UnmaskPlan;
+  readonly noise: NoiseLeft;
+}
+
 /**
  * Reconstructs the seed of each survivor and the mask key of each dropped client, checks both against what their dealer
- * advertised, and lists the streams to take away.
+ * advertised, and lists the streams to take away, with the noise of each survivor that a sum of this size does not need.
  */
-export function reconstruct(group: Group, given: Given, config: SecaggConfig): UnmaskPlan | Failure {
+export function reconstruct(group: Group, given: Given, config: SecaggConfig): Reconstruction | Failure {
   const survivors = new Set(group.survivors);
   const context: KeyContext = {
     sid: group.sid,
@@ -60,7 +80,9 @@ export function reconstruct(group: Group, given: Given, config: SecaggConfig): U
   };
   const selfSeeds: MaskStream[] = [];
   const pairwise: MaskStream[] = [];
-  for (const [dealer, { shares, complaints }] of collect(group, given)) {
+  const surplus: NoiseComponent[] = [];
+  const unremoved: string[] = [];
+  for (const [dealer, { shares, surplus: points, complaints }] of collect(group, given)) {
     if (shares.length < config.threshold) return missing(dealer, shares.length, complaints, config);
     const secret = combineShares(shares.slice(0, config.threshold));
     try {
@@ -68,6 +90,9 @@ export function reconstruct(group: Group, given: Given, config: SecaggConfig): U
         const dealt = given.shares.get(dealer) as Answer<'shares'>;
         checks.checkSeed(group.sid, dealer, secret, bytes(dealt.body.seedCommitment));
         selfSeeds.push({ key: selfMaskKey(secret, context, dealer), sign: -1 });
+        const noise = openSurplus(group, context, dealer, points.slice(0, config.threshold), dealt);
+        if (noise === undefined) unremoved.push(dealer);
+        else surplus.push(...noise);
       } else pairwise.push(...leftBehind(group, context, dealer, secret, survivors));
     } catch (error) {
       if (!(error instanceof TacitError)) throw error;
@@ -76,7 +101,40 @@ export function reconstruct(group: Group, given: Given, config: SecaggConfig): U
       erase(secret);
     }
   }
-  return { selfSeeds, pairwise };
+  const noise = { sigma: sigmaLeft(group, unremoved.length), unremoved };
+  return { plan: { selfSeeds, pairwise, surplus }, noise };
+}
+
+/**
+ * The surplus noise of a survivor; undefined when its shares do not give what it committed to. Then its noise stays in the
+ * sum, which is more private than promised and no reason to throw it away.
+ */
+function openSurplus(
+  group: Group,
+  context: KeyContext,
+  dealer: string,
+  points: readonly Point[],
+  dealt: Answer<'shares'>,
+): readonly NoiseComponent[] | undefined {
+  const position = openedSeed(group.ladder, group.survivors.length);
+  if (position === undefined) return [];
+  const seed = combineShares(points);
+  const { surplus, end } = surplusOf(seed, position, group.ladder, context, dealer);
+  erase(seed);
+  try {
+    checks.checkNoise(group.sid, dealer, end, bytes(dealt.body.noiseCommitment));
+    return surplus;
+  } catch (error) {
+    if (!(error instanceof TacitError)) throw error;
+    return undefined;
+  }
+}
+
+/** Standard deviation of what all survivors leave in the sum together. */
+function sigmaLeft({ ladder, survivors }: Group, unremoved: number): number {
+  const needed = varianceOf(ladder, componentsNeeded(ladder, survivors.length));
+  const all = varianceOf(ladder, ladder.sigmas.length);
+  return Math.sqrt(needed * (survivors.length - unremoved) + all * unremoved);
 }
 
 /** The masks that the surviving neighbours of a dropped client applied with it, to be taken away again. */

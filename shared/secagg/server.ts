@@ -1,6 +1,7 @@
 import { hex } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Signer } from '../core/signing.ts';
+import type { NoiseLadder } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { type Graph, sessionGraph } from './graph.ts';
 import type { UnmaskPlan } from './mask.ts';
@@ -21,6 +22,7 @@ import {
   signMessage,
   survivorsHash,
 } from './messages.ts';
+import { openedSeed, sessionLadder, surplusCount } from './noise-seeds.ts';
 import { sharingParameters } from './parameters.ts';
 import * as checks from './server-checks.ts';
 import { enoughAnswers, reconstruct } from './server-unmask.ts';
@@ -53,13 +55,21 @@ export type ServerEffect =
   | { readonly kind: 'add'; readonly clientId: string; readonly manifest: MessageBody<'masked'> }
   /** Call `removeMasks` on the accumulator. */
   | ({ readonly kind: 'unmask' } & UnmaskPlan)
-  | { readonly kind: 'finished'; readonly survivors: readonly string[] }
+  | { readonly kind: 'finished'; readonly survivors: readonly string[]; readonly noise: NoiseLeft }
   | {
       readonly kind: 'abort';
       readonly code: SecaggErrorCode;
       readonly reason: string;
       readonly culprits: readonly string[];
     };
+
+/** The noise in an opened sum. */
+export interface NoiseLeft {
+  /** Standard deviation of the sum's noise, all survivors' together, in ring units; 0 for a run without privacy. */
+  readonly sigma: number;
+  /** Survivors whose surplus could not be taken away, because what they shared was not what they had committed to. */
+  readonly unremoved: readonly string[];
+}
 
 /** What each phase collected: the signed message and its checked body. */
 export interface Answer<N extends ClientMessageName> {
@@ -93,6 +103,7 @@ export interface Group {
   readonly peers: readonly MessageBody<'advertise'>[];
   readonly positions: ReadonlyMap<string, number>;
   readonly graph: Graph;
+  readonly ladder: NoiseLadder;
   /** U2, U3, sorted; empty until known. */
   readonly members: readonly string[];
   readonly survivors: readonly string[];
@@ -272,8 +283,10 @@ function openAnswer(state: ServerState, from: string, name: Phase, signed: unkno
   }
   const known = group as Group;
   const position = known.positions.get(from) as number;
-  if (name === 'shares')
-    checks.checkShares(body as MessageBody<'shares'>, checks.holderNames(known.graph, position, known.peers));
+  if (name === 'shares') {
+    const holders = checks.holderNames(known.graph, position, known.peers);
+    checks.checkShares(body as MessageBody<'shares'>, holders, surplusCount(known.ladder));
+  }
   if (name === 'masked') checks.checkManifest(body as MessageBody<'masked'>, config);
   if (name === 'consistent')
     checks.checkSigned(body as MessageBody<'consistent'>, survivorsHash(known.sidHex, known.survivors));
@@ -291,13 +304,19 @@ function checkUnmask(group: Group, answers: Answers, from: string, body: Message
     if (answers.shares.has(dealer) && group.members.includes(dealer))
       due.set(dealer, survivors.has(dealer) ? 'seed' : 'key');
   }
-  checks.checkAnswers(body, due);
+  const opened = openedSeed(group.ladder, survivors.size);
+  checks.checkAnswers(body, due, opened !== undefined);
   for (const answer of body.shares) {
     if (answer.kind === 'complaint') continue;
     const j = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position);
     const dealt = answers.shares.get(answer.of)?.body.shares[j] as MessageBody<'shares'>['shares'][number];
     const label = { sid: group.sid, from: answer.of, to: from, x: j + 1 };
-    checks.checkShare(label, answer, bytes(answer.kind === 'seed' ? dealt.seedCommitment : dealt.keyCommitment));
+    const { kind } = answer;
+    checks.checkShare(label, kind, answer, bytes(kind === 'seed' ? dealt.seedCommitment : dealt.keyCommitment));
+    if (kind === 'seed' && answer.surplus !== null && opened !== undefined) {
+      const commitment = dealt.surplusCommitments[opened] as string;
+      checks.checkShare(label, `surplus ${opened + 1}`, answer.surplus, bytes(commitment));
+    }
   }
 }
 
@@ -373,6 +392,7 @@ function nextGroup(state: ServerState, phase: Phase, present: readonly string[])
       peers,
       positions,
       graph: sessionGraph(peers.length, state.config.degree, sid),
+      ladder: sessionLadder(state.config, peers.length),
       members: [],
       survivors: [],
     };
@@ -433,9 +453,9 @@ function inboxOf(group: Group, answers: Answers, to: string): MessageBody<'inbox
     const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
     if (!members.has(dealer)) return [];
     const entry = answers.shares.get(dealer)?.body.shares[group.graph.holders(p).indexOf(position)];
-    return entry === undefined
-      ? []
-      : [{ from: dealer, seedCommitment: entry.seedCommitment, keyCommitment: entry.keyCommitment, box: entry.box }];
+    if (entry === undefined) return [];
+    const { to: _, ...dealt } = entry;
+    return [{ from: dealer, ...dealt }];
   });
 }
 
@@ -445,7 +465,7 @@ function finish(state: ServerState, effects: readonly ServerEffect[]): ServerSte
   const { survivors } = state.group as Group;
   return {
     state: { ...state, phase: 'finished' },
-    effects: [...effects, { kind: 'unmask', ...result }, { kind: 'finished', survivors }],
+    effects: [...effects, { kind: 'unmask', ...result.plan }, { kind: 'finished', survivors, noise: result.noise }],
   };
 }
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { base64 } from '../../shared/core/bytes.ts';
 import type { ClientMessageName, MessageBody, Signed } from '../../shared/secagg/messages.ts';
 import { signMessage } from '../../shared/secagg/messages.ts';
-import type { SharePair } from '../../shared/secagg/shares.ts';
+import type { HeldShares } from '../../shared/secagg/shares.ts';
 import { identity, names, Session } from '../support/secagg-session.ts';
 
 /** One enrolled client answers wrongly under its true signature. Each twice, as in secagg-attacks. */
@@ -96,7 +96,7 @@ describe('the other secret of a neighbour, with an honest share of it', () => {
     session.toClient = ({ to, name, signed }) => {
       const progress = session.clients.get(c3)?.state.progress;
       if (to === c3 && name === 'signatures' && progress?.step === 'signed') {
-        const { key } = progress.held.get(c1) as SharePair;
+        const { key } = progress.held.get(c1) as HeldShares;
         share = { of: c1, kind: 'key', share: base64(key.share), blinding: base64(key.blinding) };
       }
       return signed;

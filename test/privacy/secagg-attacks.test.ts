@@ -2,15 +2,15 @@ import nacl from 'tweetnacl';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { base64, fromBase64, hex } from '../../shared/core/bytes.ts';
 import { seededRng } from '../../shared/core/rng.ts';
-import { privatise } from '../../shared/privacy/mechanism.ts';
 import { dealShares } from '../../shared/secagg/client-secrets.ts';
 import { channelKey, keyPair, pairMaskKey, selfMaskKey, sharedSecret } from '../../shared/secagg/keys.ts';
 import { addStreams, type MaskStream } from '../../shared/secagg/mask.ts';
 import { type MessageBody, type SecaggConfig, type Signed, signMessage } from '../../shared/secagg/messages.ts';
+import { surplusSeeds } from '../../shared/secagg/noise-seeds.ts';
 import { openShares } from '../../shared/secagg/shares.ts';
 import { lowOrder } from '../support/low-order.ts';
 import { forgedAdvertisement, impersonate, Puppets } from '../support/secagg-puppets.ts';
-import { configOf, identity, names, Session, testMechanism } from '../support/secagg-session.ts';
+import { addTo, configOf, identity, names, Session } from '../support/secagg-session.ts';
 
 /**
  * One attack per row of PROTOCOL.md's table, each run twice: caught, and with the one check that stops it switched off, in
@@ -256,19 +256,11 @@ describe('the same malicious model to all', () => {
   const dimension = 4000;
   async function victimInSum(): Promise<{ seen: Float64Array; noise: Float64Array; sigma: number }> {
     const session = await new Session({ n: 6, dimension, chunkBytes: 4000 }).run();
-    const mechanism = testMechanism(dimension);
-    const noiseOf = (id: string) =>
-      privatise(new Float32Array(dimension), mechanism, seededRng(`session/input/${id}`), 0).values;
-    const noise = new Float64Array(dimension);
-    for (const id of six)
-      noiseOf(id).forEach((x, i) => {
-        noise[i] = (noise[i] as number) + (x | 0);
-      });
-    return {
-      seen: Float64Array.from(session.accumulator, (x) => x | 0),
-      noise,
-      sigma: mechanism.localSigma * Math.sqrt(6),
-    };
+    const noise = new Uint32Array(dimension);
+    // Nobody dropped, so of each client's noise the first component is left.
+    for (const id of six) addTo(noise, session.noises.get(id)?.[0] as Uint32Array);
+    const signed = (words: Uint32Array): Float64Array => Float64Array.from(words, (x) => x | 0);
+    return { seen: signed(session.accumulator), noise: signed(noise), sigma: session.config.committedSigma };
   }
   const deviation = (x: Float64Array): number => {
     const mean = x.reduce((a, b) => a + b, 0) / x.length;
@@ -402,7 +394,7 @@ describe('a client lies', () => {
   });
 
   /** Shares of another secret than the committed one, each with its honest commitment. */
-  function withWrongDealer(secret: 'seed' | 'key', dropped: boolean): Session {
+  function withWrongDealer(secret: 'seed' | 'key' | 'noise', dropped: boolean): Session {
     const session = new Session({ n: 6 });
     session.toServer = ({ to, name, signed }) => {
       if (to === c3 && name === 'masked' && dropped) return undefined;
@@ -412,10 +404,13 @@ describe('a client lies', () => {
       const other = keyPair(seededRng('other'));
       const seed = secret === 'seed' ? other.secretKey : progress.seed;
       const mask = secret === 'key' ? other : progress.mask;
+      const noiseSeed = secret === 'noise' ? other.secretKey : progress.noiseSeed;
+      const noise = surplusSeeds(noiseSeed, progress.ladder, progress.context, c3);
       const dealt = dealShares({
         ...progress,
         seed,
         mask,
+        noise,
         threshold: session.config.threshold,
         rng: seededRng('dealer'),
       });
@@ -440,6 +435,21 @@ describe('a client lies', () => {
       expect(wrong.accumulator).not.toEqual(wrong.expectedSum());
     },
   );
+
+  test('about the noise it shares — caught by what it committed to: its surplus stays in the sum, and the round goes on', async () => {
+    const session = await withWrongDealer('noise', false).run();
+    expect(session.outcome).toBe('finished');
+    expect(session.noise?.unremoved).toEqual([c3]);
+    expect(session.noise?.sigma).toBeGreaterThan(session.config.committedSigma);
+    expect(session.accumulator).toEqual(session.expectedSum());
+  });
+
+  test('about the noise it shares — without checkNoise noise that nobody added is taken away', async () => {
+    without('checkNoise');
+    const session = await withWrongDealer('noise', false).run();
+    expect(session.noise?.unremoved).toEqual([]);
+    expect(session.accumulator).not.toEqual(session.expectedSum());
+  });
 
   /** A box for `victims` that does not hold what the commitments say. */
   function withBadBox(victims: readonly string[]): Session {
@@ -505,7 +515,7 @@ describe('an advertised key of small order', () => {
     const { weightsSha256, layoutSha256 } = session.config;
     const key = channelKey(new Uint8Array(32), { sid, weightsSha256, layoutSha256 }, c1, c6);
     const box = session.server.answers.shares.get(c1)?.body.shares[5]?.box as string;
-    expect(openShares(fromBase64(box), 6, key)).toBeDefined();
+    expect(openShares(fromBase64(box), 6, key, 2)).toBeDefined();
   });
 });
 

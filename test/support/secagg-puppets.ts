@@ -1,7 +1,7 @@
 import { base64, fromBase64, hex } from '../../shared/core/bytes.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import type { Signer } from '../../shared/core/signing.ts';
-import type { NoisedVector } from '../../shared/privacy/mechanism.ts';
+import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import {
   type ClientEffect,
   type ClientRecord,
@@ -29,18 +29,20 @@ import {
   sidOf,
   signMessage,
 } from '../../shared/secagg/messages.ts';
+import { sessionLadder, surplusCount } from '../../shared/secagg/noise-seeds.ts';
 import { combineShares } from '../../shared/secagg/shamir.ts';
-import { BOX_BYTES, openShares } from '../../shared/secagg/shares.ts';
-import { identity, noisedVector, rosterOf, serverSigner } from './secagg-session.ts';
+import { boxBytes, openShares } from '../../shared/secagg/shares.ts';
+import { addTo, identity, noisedFor, rosterOf, serverSigner } from './secagg-session.ts';
 
 /** Honest clients in the hands of a server that says what it likes, under its true signature. */
 
 interface Puppet {
   state: ClientState;
   readonly config: SecaggConfig;
-  readonly noised: NoisedVector;
-  /** What is under the masks. */
-  readonly input: Uint32Array;
+  readonly seed: string;
+  /** What is under the masks, with all its noise. */
+  input: Uint32Array | undefined;
+  components: readonly NoiseComponent[];
   upload: Uint32Array | undefined;
   code: string | undefined;
   record: ClientRecord | undefined;
@@ -69,13 +71,12 @@ export class Puppets {
       rng: seededRng(`${seed}/${randomnessOf}`),
       last,
     });
-    const noised = noisedVector(`${seed}/input/${id}`, config.dimension);
-    const input = noised.values.slice();
     const puppet: Puppet = {
       state: step.state,
       config,
-      noised,
-      input,
+      seed: `${seed}/input/${id}`,
+      input: undefined,
+      components: [],
       upload: undefined,
       code: undefined,
       record: undefined,
@@ -102,7 +103,10 @@ export class Puppets {
       if (effect.kind === 'persist') puppet.record = effect.record;
       if (effect.kind === 'send') puppet.said.set(effect.name, effect.signed);
       if (effect.kind === 'mask') {
-        const masked = await applyMasks(puppet.noised, effect.streams);
+        puppet.components = effect.noise.map(({ key, sigma }) => ({ key: key.slice(), sigma }));
+        const noised = await noisedFor(puppet.seed, puppet.config.dimension, effect.noise);
+        puppet.input = noised.values.slice();
+        const masked = await applyMasks(noised, effect.streams);
         puppet.upload = masked.values;
         const chunks = chunkHashes(maskedBytes(masked), puppet.config.chunkBytes);
         const step = clientReduce(puppet.state, { kind: 'masked', chunks });
@@ -148,7 +152,8 @@ export class Puppets {
       const shares = members.flatMap((from) => {
         const entry = this.body(from, 'shares')?.shares.find((s) => s.to === id);
         if (from === id || entry === undefined) return [];
-        return [{ from, seedCommitment: entry.seedCommitment, keyCommitment: entry.keyCommitment, box: entry.box }];
+        const { to: _, ...dealt } = entry;
+        return [{ from, ...dealt }];
       });
       await this.tell(id, 'inbox', { session: this.session(id), sid: this.sid(id), members: [...members], shares });
     }
@@ -203,7 +208,7 @@ export class Puppets {
     const of = ids.filter((id) => this.secret(id, 'seed') !== undefined);
     const sum = new Uint32Array(this.get(ids[0] as string).config.dimension);
     for (const id of of) {
-      add(sum, this.get(id).upload as Uint32Array);
+      addTo(sum, this.get(id).upload as Uint32Array);
       await addStreams(sum, [
         { key: selfMaskKey(this.secret(id, 'seed') as Uint8Array, this.context(id), id), sign: -1 },
       ]);
@@ -223,13 +228,9 @@ export class Puppets {
   /** The inputs of these clients, added. */
   truth(ids: readonly string[]): Uint32Array {
     const sum = new Uint32Array(this.get(ids[0] as string).config.dimension);
-    for (const id of ids) add(sum, this.get(id).input);
+    for (const id of ids) addTo(sum, this.get(id).input as Uint32Array);
     return sum;
   }
-}
-
-export function add(sum: Uint32Array, values: Uint32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number);
 }
 
 /** An advertisement under any key. */
@@ -277,18 +278,20 @@ export async function impersonate(
   );
   const context = { sid, weightsSha256: config.weightsSha256, layoutSha256: config.layoutSha256 };
   const victim = puppets.body(victimId, 'advertise');
+  const surplus = surplusCount(sessionLadder(config, members.length));
   const held = members.flatMap((id, i) => {
     const keys = fakes.get(id);
     if (keys === undefined) return [];
     const key = channelKey(sharedSecret(keys.channel.secretKey, fromBase64(victim.channelKey)), context, victimId, id);
     const box = puppets.body(victimId, 'shares').shares[i]?.box as string;
-    return [{ x: i + 1, share: openShares(fromBase64(box), i + 1, key)?.seed.share as Uint8Array }];
+    return [{ x: i + 1, share: openShares(fromBase64(box), i + 1, key, surplus)?.seed.share as Uint8Array }];
   });
   const seed = combineShares(held.slice(0, config.threshold));
   const nothing = {
     seedCommitment: base64(new Uint8Array(32)),
     keyCommitment: base64(new Uint8Array(32)),
-    box: base64(new Uint8Array(BOX_BYTES)),
+    surplusCommitments: Array.from({ length: surplus }, () => base64(new Uint8Array(32))),
+    box: base64(new Uint8Array(boxBytes(surplus))),
   };
   const shares = members.filter((id) => fakes.has(id)).map((from) => ({ from, ...nothing }));
   await puppets.tell(victimId, 'inbox', { session, sid: hex(sid), members, shares });

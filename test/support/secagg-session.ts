@@ -3,12 +3,15 @@ import { canonicalJson } from '../../shared/core/canonical.ts';
 import { sha256, sha256Hex } from '../../shared/core/hash.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
+import { addComponents, type NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import {
   type MechanismParameters,
   mechanismParameters,
   type NoisedVector,
   privatise,
+  privatiseInComponents,
 } from '../../shared/privacy/mechanism.ts';
+import { componentsNeeded } from '../../shared/privacy/noise-ladder.ts';
 import {
   type ClientEffect,
   type ClientEvent,
@@ -29,6 +32,7 @@ import {
 import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import {
+  type NoiseLeft,
   type Phase,
   type ServerEffect,
   type ServerEvent,
@@ -62,6 +66,7 @@ export interface SessionOptions {
   readonly round?: number;
   readonly attempt?: number;
   readonly weights?: string;
+  readonly committedSigma?: number;
 }
 
 export function configOf(options: SessionOptions): SecaggConfig {
@@ -82,9 +87,9 @@ export function configOf(options: SessionOptions): SecaggConfig {
     ledger: { index: 0, checkpoint: 'tacit\n1\n', inclusion: [] },
     dimension,
     ringBits: 32,
-    scale: 1000,
+    scale: testMechanism(dimension).scale,
     l2Clip: 1,
-    localSigma: 100,
+    committedSigma: options.committedSigma ?? testMechanism(dimension).committedSigma,
     minimumCohort,
     colluders,
     ...sharingParameters({ cohortSize: n, colluders, minimumCohort }),
@@ -93,27 +98,55 @@ export function configOf(options: SessionOptions): SecaggConfig {
   };
 }
 
-/** Parameters of the real mechanism for tests: little noise, so that it is quick to sample. */
+/** Parameters of the real mechanism for tests: little noise, so that its tables are quick to make. */
 export function testMechanism(dimension: number): MechanismParameters {
   return mechanismParameters({
     dimension,
     l2Clip: 1,
-    noiseMultiplier: 1,
+    noiseMultiplier: 0.3,
     minimumCohort: 4,
     colluders: 0,
-    cohortMax: 64,
+    cohortMax: 1024,
     ringBits: 32,
   });
 }
 
+/** What every test client trained: a vector of length half the clip. */
+export function testUpdate(dimension: number): Float32Array {
+  return new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension));
+}
+
 /** A vector that the privacy mechanism made, repeatable from a seed. */
 export function noisedVector(seed: string, dimension: number): NoisedVector {
-  return privatise(
-    new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension)),
-    testMechanism(dimension),
-    seededRng(seed),
-    1,
-  );
+  return privatise(testUpdate(dimension), testMechanism(dimension), seededRng(seed), 1);
+}
+
+/** The same with the noise that a session asks for. */
+export function noisedFor(
+  seed: string,
+  dimension: number,
+  components: readonly NoiseComponent[],
+): Promise<NoisedVector> {
+  return privatiseInComponents(testUpdate(dimension), testMechanism(dimension), seededRng(seed), 1, components);
+}
+
+/** Each component of a client's noise by itself. */
+export async function noiseByComponent(
+  components: readonly NoiseComponent[],
+  dimension: number,
+): Promise<Uint32Array[]> {
+  const out: Uint32Array[] = [];
+  for (const component of components) {
+    const noise = new Uint32Array(dimension);
+    await addComponents(noise, [component], 1);
+    out.push(noise);
+  }
+  return out;
+}
+
+/** target += sign · values mod 2^32. */
+export function addTo(target: Uint32Array, values: Uint32Array, sign: 1 | -1 = 1): void {
+  for (let i = 0; i < target.length; i++) target[i] = (target[i] as number) + sign * (values[i] as number);
 }
 
 export function randomVector(seed: string, dimension: number): Uint32Array {
@@ -127,7 +160,8 @@ export type DropStage = Phase | 'upload';
 export interface Client {
   readonly id: string;
   state: ClientState;
-  readonly noised: NoisedVector;
+  /** Keys and σ of its noise, kept for the test. */
+  components: readonly NoiseComponent[];
   readonly records: ClientRecord[];
   readonly sent: { name: string; signed: Signed }[];
   masked: MaskedVector | undefined;
@@ -142,20 +176,22 @@ type Hook = (message: { to: string; name: string; signed: Signed }) => Signed | 
 export class Session {
   readonly config: SecaggConfig;
   readonly clients = new Map<string, Client>();
-  /** What each client put under its masks. */
+  /** What each client put under its masks, without noise, and each component of its noise. */
   readonly inputs = new Map<string, Uint32Array>();
+  readonly noises = new Map<string, readonly Uint32Array[]>();
   readonly events: ServerEvent[] = [];
   readonly effects: ServerEffect[] = [];
   readonly accumulator: Uint32Array;
   server: ServerState;
   drops = new Map<string, DropStage>();
-  /** Replaces what the mechanism made, for sums that a reader can check in the head. */
+  /** Replaces what was trained and rounded, for sums that a reader can check in the head. */
   inputOf: ((id: string) => Uint32Array) | undefined;
   toClient: Hook = ({ signed }) => signed;
   toServer: Hook = ({ signed }) => signed;
   outcome: 'finished' | 'aborted' | undefined;
   abort: Extract<ServerEffect, { kind: 'abort' }> | undefined;
   survivors: readonly string[] = [];
+  noise: NoiseLeft | undefined;
   readonly ejections = new Map<string, string>();
   private readonly staged = new Map<string, Uint8Array[]>();
   private readonly queue: (() => Promise<void>)[] = [];
@@ -204,6 +240,7 @@ export class Session {
       if (effect.kind === 'finished') {
         this.outcome = 'finished';
         this.survivors = effect.survivors;
+        this.noise = effect.noise;
       }
       if (effect.kind === 'abort') {
         this.outcome = 'aborted';
@@ -239,14 +276,10 @@ export class Session {
       rng: seededRng(`${this.seed}/${id}`),
       last,
     });
-    const noised = noisedVector(`${this.seed}/input/${id}`, this.config.dimension);
-    const chosen = this.inputOf?.(id);
-    if (chosen !== undefined) noised.values.set(chosen);
-    this.inputs.set(id, noised.values.slice());
     const client: Client = {
       id,
       state: step.state,
-      noised,
+      components: [],
       records: [],
       sent: [],
       masked: undefined,
@@ -271,14 +304,28 @@ export class Session {
       if (effect.kind === 'done') client.done = true;
       if (effect.kind === 'send') this.fromClient(client, effect);
       if (effect.kind === 'mask') {
+        client.components = effect.noise.map(({ key, sigma }) => ({ key: key.slice(), sigma }));
         client.streams = effect.streams.map(({ key, sign }) => ({ key: key.slice(), sign }));
-        client.masked = await applyMasks(client.noised, effect.streams);
+        client.masked = await applyMasks(await this.noised(client, effect.noise), effect.streams);
         await this.clientEvent(client, {
           kind: 'masked',
           chunks: chunkHashes(maskedBytes(client.masked), this.config.chunkBytes),
         });
       }
     }
+  }
+
+  private async noised({ id, components }: Client, noise: readonly NoiseComponent[]): Promise<NoisedVector> {
+    const { dimension } = this.config;
+    const noised = await noisedFor(`${this.seed}/input/${id}`, dimension, noise);
+    const noises = await noiseByComponent(components, dimension);
+    const input = this.inputOf?.(id) ?? noised.values.slice();
+    if (this.inputOf === undefined) for (const one of noises) addTo(input, one, -1);
+    this.inputs.set(id, input);
+    this.noises.set(id, noises);
+    noised.values.set(input);
+    for (const one of noises) addTo(noised.values, one);
+    return noised;
   }
 
   /** The first `limit` chunks reach the server's staging area; only whole uploads are added. */
@@ -308,12 +355,16 @@ export class Session {
     });
   }
 
-  /** What the sum must be: the inputs of the survivors, mod 2^32. */
+  /** What the sum must be: the inputs of the survivors and as much of their noise as a sum of so many needs, mod 2^32. */
   expectedSum(): Uint32Array {
     const sum = new Uint32Array(this.config.dimension);
+    const { ladder } = this.server.group as NonNullable<ServerState['group']>;
+    const needed = componentsNeeded(ladder, this.survivors.length);
     for (const id of this.survivors) {
-      const input = this.inputs.get(id) as Uint32Array;
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (input[i] as number);
+      addTo(sum, this.inputs.get(id) as Uint32Array);
+      const noises = this.noises.get(id) as readonly Uint32Array[];
+      const kept = this.noise?.unremoved.includes(id) === true ? noises : noises.slice(0, needed);
+      for (const noise of kept) addTo(sum, noise);
     }
     return sum;
   }

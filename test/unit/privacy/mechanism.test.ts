@@ -36,8 +36,8 @@ describe('mechanism parameters', () => {
     (dimension) => {
       for (const noiseMultiplier of [0.3, 1, 5]) {
         const parameters = mechanismParameters(demand({ dimension, noiseMultiplier, cohortMax: 10 }));
-        expect(effectiveNoiseMultiplier(parameters, 3)).toBeGreaterThanOrEqual(noiseMultiplier);
-        expect(effectiveNoiseMultiplier(parameters, 3)).toBeLessThan(noiseMultiplier * (1 + 1e-9));
+        expect(effectiveNoiseMultiplier(parameters, 1)).toBeGreaterThanOrEqual(noiseMultiplier);
+        expect(effectiveNoiseMultiplier(parameters, 1)).toBeLessThan(noiseMultiplier * (1 + 1e-9));
         const scaledClip = parameters.scale * parameters.l2Clip;
         expect(scaledClip).toBeGreaterThanOrEqual(10 * Math.sqrt(dimension));
         // Rounding and its slack cost less than 0.5 % of σ.

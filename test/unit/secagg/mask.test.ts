@@ -74,7 +74,7 @@ describe('mask streams', () => {
     const sum = new Uint32Array(11);
     for (let at = 0; at < 44; at += 16) addInto(sum, bytes.slice(at, at + 16), at / 4);
     addInto(sum, bytes.slice(1 * 4), 0);
-    await removeMasks(sum, { selfSeeds: [], pairwise: [] });
+    await removeMasks(sum, { selfSeeds: [], pairwise: [], surplus: [] });
     expect(sum[0]).toBe(((masked.values[0] as number) + (masked.values[1] as number)) >>> 0);
     expect(sum[10]).toBe(masked.values[10]);
   });

@@ -49,7 +49,7 @@ describe('messages', () => {
       ringBits: 31,
       scale: 0,
       l2Clip: -1,
-      localSigma: Number.NaN,
+      committedSigma: Number.NaN,
       minimumCohort: 1.5,
       colluders: -1,
       threshold: '3',
