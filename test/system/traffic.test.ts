@@ -112,8 +112,12 @@ test('the unmasked sum is the true clipped sum plus noise of the committed size'
   const n = noise.length;
   const mean = noise.reduce((a, b) => a + b, 0) / n;
   const sigma = Math.sqrt(noise.reduce((a, b) => a + (b - mean) ** 2, 0) / n);
-  const [terms] = (await firstEvent()).terms.stages;
-  const expected = (terms.localSigma * Math.sqrt(5)) / terms.scale;
+  const { stages, plan } = (await firstEvent()).terms;
+  const [terms] = stages;
+  const { minimumCohort, colluders } = plan.secureAggregation;
+  // Nobody drops: what a sum of fewer would have needed is taken away again.
+  const variance = (terms.localSigma ** 2 * (minimumCohort - colluders) * 5) / (5 - colluders);
+  const expected = Math.sqrt(variance) / terms.scale;
   expect(Math.abs(mean)).toBeLessThan((5 * expected) / Math.sqrt(n));
   // Relative standard error of σ is 1/√(2n) = 0.7 %.
   expect(Math.abs(sigma / expected - 1)).toBeLessThan(0.04);
@@ -163,7 +167,14 @@ async function uploads(): Promise<Uint8Array[]> {
   return out;
 }
 
-async function firstEvent(): Promise<{ terms: { stages: [{ localSigma: number; scale: number }] } }> {
+interface FirstEvent {
+  readonly terms: {
+    readonly stages: [{ readonly localSigma: number; readonly scale: number }];
+    readonly plan: { readonly secureAggregation: { readonly minimumCohort: number; readonly colluders: number } };
+  };
+}
+
+async function firstEvent(): Promise<FirstEvent> {
   const [event] = await store.read(`run/${runId}`, 0, 1);
   return JSON.parse(event?.text as string);
 }

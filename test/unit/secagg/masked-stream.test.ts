@@ -94,8 +94,8 @@ describe('an update that is noised and masked while it is sent', () => {
     expect(() => new Forge(Symbol('noised stream'), { sum })).toThrow(/noisedStream/);
   });
 
-  test('less noise than the mechanism’s own share, or a sum that was not clipped, makes no stream', async () => {
-    const little = [{ key: new Uint8Array(32), sigma: 0.9 * mechanism.localSigma }];
+  test('less noise than a share of the largest cohort, or a sum that was not clipped, makes no stream', async () => {
+    const little = [{ key: new Uint8Array(32), sigma: 0.2 * mechanism.localSigma }];
     await expect(noisedStream(sum, mechanism, seededRng('x'), 1, little)).rejects.toMatchObject({
       code: 'PRIVACY_NOISE_TOO_SMALL',
     });
