@@ -18,7 +18,7 @@ export async function serverRows(dimension: number): Promise<BenchRow[]> {
       addInto(accumulator, bytes.subarray(at, at + CHUNK_BYTES), at / 4);
   });
   const small = new Uint32Array(100_000);
-  const masks = { selfSeeds: streams(95, systemRng), pairwise: streams(5 * 95, systemRng) };
+  const masks = { selfSeeds: streams(95, systemRng), pairwise: streams(5 * 95, systemRng), surplus: [] };
   const unmask = await spent(() => removeMasks(small, masks));
   const secret = systemRng.bytes(32);
   const shared = await leastSpent(20, () => splitSecret(secret, 100, 51, systemRng));

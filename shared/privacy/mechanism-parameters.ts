@@ -125,7 +125,10 @@ export function transportParameters(
     sensitivity,
     beta: BETA,
     deltaPerRound: deltaPerRound(checkedDemand),
-    effectiveNoiseMultiplier: effectiveMultiplier((demand.minimumCohort - demand.colluders) * LEAST_COMPONENT_SIGMA ** 2, sensitivity),
+    effectiveNoiseMultiplier: effectiveMultiplier(
+      (demand.minimumCohort - demand.colluders) * LEAST_COMPONENT_SIGMA ** 2,
+      sensitivity,
+    ),
     wrapProbability: WRAP_PROBABILITY,
     elementLimit: 2 * bound,
   };
