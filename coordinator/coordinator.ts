@@ -27,6 +27,7 @@ import { commitRun } from './new-run.ts';
 import { ParticipantDesk } from './participant-desk.ts';
 import { Participants } from './participants.ts';
 import { PolicyDesk } from './policy-desk.ts';
+import type { RoundSession } from './rounds/round-session.ts';
 import { roundViews } from './rounds/run-view.ts';
 import { Runs } from './runs.ts';
 import type { CoordinatorService, HeldOut, InvitationRequest, Prediction, TestReport } from './service.ts';
@@ -200,12 +201,18 @@ export class Coordinator implements CoordinatorService {
   }
 
   async acceptChunk(upload: Parameters<CoordinatorService['acceptChunk']>[0]): Promise<{ readonly sha256: string }> {
-    const { session } = this.#runs.known(upload.runId).driver;
+    return { sha256: await this.#uploading(upload).acceptChunk(upload) };
+  }
+
+  heldChunk(place: Parameters<CoordinatorService['heldChunk']>[0]): string | undefined {
+    return this.#uploading(place).heldChunk(place);
+  }
+
+  #uploading({ runId, round, attempt }: { runId: string; round: number; attempt: number }): RoundSession {
+    const { session } = this.#runs.known(runId).driver;
     if (session === undefined)
-      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'no round is open', {
-        where: `${upload.round}.${upload.attempt}`,
-      });
-    return { sha256: await session.acceptChunk(upload) };
+      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'no round is open', { where: `${round}.${attempt}` });
+    return session;
   }
 
   subscribe(listener: (event: CoordinatorEvent) => void): () => void {

@@ -98,6 +98,14 @@ export interface CoordinatorService {
     readonly index: number;
     readonly bytes: Uint8Array;
   }): Promise<{ readonly sha256: string }>;
+  /** SHA-256 of the chunk that is kept of a client's upload; undefined when there is none. @throws ROUND_CLOSED */
+  heldChunk(place: {
+    readonly runId: string;
+    readonly round: number;
+    readonly attempt: number;
+    readonly clientId: string;
+    readonly index: number;
+  }): string | undefined;
   /** Calls `listener` on every event until the returned function is called. */
   subscribe(listener: (event: CoordinatorEvent) => void): () => void;
   close(): Promise<void>;

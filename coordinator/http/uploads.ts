@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import express, { type RequestHandler, type Router } from 'express';
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { z } from 'zod';
 import { TacitError } from '../../shared/core/errors.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
@@ -26,7 +26,10 @@ const path = z.object({
 });
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'X-Content-SHA256 is the body’s SHA-256 in lower-case hex');
 
-/** PUT /runs/{run}/rounds/{round}.{attempt}/uploads/{index}: one piece of a masked update. Sending it again is no harm. */
+/**
+ * PUT /runs/{run}/rounds/{round}.{attempt}/uploads/{index}: one piece of a masked update; sending it again is no harm. HEAD
+ * says which piece is there, for a client whose connection broke.
+ */
 export function uploadsRouter(service: CoordinatorService, received: (bytes: number) => void): Router {
   const router = express.Router();
   // Who asks is known before the first byte of the body is read.
@@ -36,13 +39,8 @@ export function uploadsRouter(service: CoordinatorService, received: (bytes: num
   };
   const raw = express.raw({ type: () => true, limit: LIMITS.chunkBytes, inflate: false });
   router.put('/runs/:run/rounds/:session/uploads/:index', participant, raw, async (request, response) => {
-    const session = response.locals.session as { clientId: string; runId: string };
-    const { run, session: at, index } = parseAs(path, request.params, request);
-    if (run !== session.runId) {
-      throw new TacitError<ProtocolErrorCode>('NOT_AUTHORISED', 'this session belongs to another run', {
-        where: `run ${run}`,
-      });
-    }
+    const place = placeOf(request, response);
+    const { index } = place;
     const bytes: unknown = request.body;
     if (!Buffer.isBuffer(bytes) || bytes.length === 0) {
       throw new TacitError<HttpErrorCode>('REQUEST_INVALID', 'the body is empty', { where: `chunk ${index}` });
@@ -54,9 +52,26 @@ export function uploadsRouter(service: CoordinatorService, received: (bytes: num
         fix: 'Send it again.',
       });
     }
-    await service.acceptChunk({ runId: run, ...at, clientId: session.clientId, index, bytes });
+    await service.acceptChunk({ ...place, bytes });
     received(bytes.length);
     response.status(204).end();
   });
+  router.head('/runs/:run/rounds/:session/uploads/:index', participant, (request, response) => {
+    const held = service.heldChunk(placeOf(request, response));
+    if (held !== undefined) response.set('X-Content-SHA256', held);
+    response.status(204).end();
+  });
   return router;
+}
+
+/** The chunk that a request speaks of, which is one of the run that its session belongs to. */
+function placeOf(request: Request, response: Response) {
+  const { clientId, runId } = response.locals.session as { clientId: string; runId: string };
+  const { run, session, index } = parseAs(path, request.params, request);
+  if (run !== runId) {
+    throw new TacitError<ProtocolErrorCode>('NOT_AUTHORISED', 'this session belongs to another run', {
+      where: `run ${run}`,
+    });
+  }
+  return { runId, ...session, clientId, index };
 }

@@ -63,6 +63,14 @@ export interface RoundPorts {
   changed(): void;
 }
 
+/** One chunk of one client's upload. */
+interface Place {
+  readonly round: number;
+  readonly attempt: number;
+  readonly clientId: string;
+  readonly index: number;
+}
+
 const PHASE_VIEW: Readonly<Record<Phase, RoundPhase>> = {
   advertise: 'training',
   shares: 'shares',
@@ -175,20 +183,9 @@ export class RoundSession {
    * lists will be added.
    * @throws ROUND_CLOSED, MESSAGE_INVALID
    */
-  async acceptChunk(upload: {
-    readonly round: number;
-    readonly attempt: number;
-    readonly clientId: string;
-    readonly index: number;
-    readonly bytes: Uint8Array;
-  }): Promise<string> {
+  async acceptChunk(upload: Place & { readonly bytes: Uint8Array }): Promise<string> {
     const { config } = this;
-    const open = upload.round === config.round && upload.attempt === config.attempt && this.#state.phase === 'masked';
-    if (!open || !config.cohort.includes(upload.clientId)) {
-      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'this round takes no upload from this client now', {
-        where: `${upload.round}.${upload.attempt}`,
-      });
-    }
+    this.#checkUploads(upload);
     if (upload.bytes.length === 0 || upload.bytes.length !== chunkLength(config, upload.index)) {
       throw new TacitError<ProtocolErrorCode>(
         'MESSAGE_INVALID',
@@ -202,6 +199,22 @@ export class RoundSession {
     this.#chunks.set(place, sha256);
     if (before !== undefined && before !== sha256) await this.#ports.store.deleteBlob(before);
     return sha256;
+  }
+
+  /** SHA-256 of the chunk that is kept at a place of a client's upload, since this process began. @throws ROUND_CLOSED */
+  heldChunk(place: Place): string | undefined {
+    this.#checkUploads(place);
+    return this.#chunks.get(`${place.clientId}/${place.index}`);
+  }
+
+  #checkUploads({ round, attempt, clientId }: Place): void {
+    const { config } = this;
+    const open = round === config.round && attempt === config.attempt && this.#state.phase === 'masked';
+    if (!open || !config.cohort.includes(clientId)) {
+      throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'this round takes no upload from this client now', {
+        where: `${round}.${attempt}`,
+      });
+    }
   }
 
   gone(clientId: string): void {

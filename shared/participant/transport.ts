@@ -19,6 +19,8 @@ export interface ParticipantTransport {
   blob(sha256: string, session: string, signal: AbortSignal): Promise<Uint8Array>;
   /** Uploads one chunk of a masked update; the coordinator has it on stable storage when this resolves. */
   putChunk(path: string, bytes: Uint8Array, session: string, signal: AbortSignal, sha256: string): Promise<void>;
+  /** SHA-256 of the chunk that the coordinator has at this path; undefined when it has none or does not say. @throws CONNECTION_LOST */
+  heldChunk(path: string, session: string, signal: AbortSignal): Promise<string | undefined>;
   close(): void;
 }
 
@@ -44,6 +46,7 @@ export function openTransport(url: string): ParticipantTransport {
     request: (name, payload) => request(socket, name, payload),
     blob: (sha256, session, signal) => download(url, sha256, session, signal),
     putChunk: (path, bytes, session, signal, sha256) => upload(`${url}${path}`, bytes, session, signal, sha256),
+    heldChunk: (path, session, signal) => held(`${url}${path}`, session, signal),
     close: () => void socket.disconnect(),
   };
 }
@@ -101,10 +104,15 @@ async function upload(
   await send(url, { method: 'PUT', headers, body: bytes, signal });
 }
 
-async function send(url: string, init: Parameters<typeof fetch>[1]): ReturnType<typeof fetch> {
-  let response: Awaited<ReturnType<typeof fetch>>;
+async function held(url: string, session: string, signal: AbortSignal): Promise<string | undefined> {
+  // A refusal of HEAD has no body to say why: the PUT that follows is told.
+  const { headers } = await reach(url, { method: 'HEAD', headers: { authorization: `Bearer ${session}` }, signal });
+  return headers.get('x-content-sha256') ?? undefined;
+}
+
+async function reach(url: string, init: Parameters<typeof fetch>[1]): ReturnType<typeof fetch> {
   try {
-    response = await fetch(url, init);
+    return await fetch(url, init);
   } catch (cause) {
     if (init?.signal?.aborted === true) throw cause;
     throw new TacitError<ProtocolErrorCode>('CONNECTION_LOST', 'the coordinator cannot be reached', {
@@ -112,6 +120,10 @@ async function send(url: string, init: Parameters<typeof fetch>[1]): ReturnType<
       cause,
     });
   }
+}
+
+async function send(url: string, init: Parameters<typeof fetch>[1]): ReturnType<typeof fetch> {
+  const response = await reach(url, init);
   if (response.ok) return response;
   const body = (await response.json().catch(() => undefined)) as { error?: WireError } | undefined;
   throw body?.error === undefined

@@ -6,13 +6,14 @@ import type { ParticipantTransport } from './transport.ts';
 
 /**
  * Sends a masked vector chunk by chunk, each made while the one before is on its way. A lost connection or a restarted
- * coordinator is waited for until the round ends, and goes on with the chunk that was not confirmed.
+ * coordinator is waited for until the round ends; the upload goes on with the chunk that was not confirmed, unless the
+ * coordinator has it and only its answer was lost.
  * @param session - the bearer token as it is now; a reconnection brings another one
  */
 export async function uploadMasked(
   stream: MaskedStream,
   config: SecaggConfig,
-  transport: Pick<ParticipantTransport, 'putChunk'>,
+  transport: Pick<ParticipantTransport, 'putChunk' | 'heldChunk'>,
   session: () => string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -28,14 +29,18 @@ export async function uploadMasked(
       // Whoever waits for it hears of a failure; while this chunk is being sent nobody does.
       next.catch(() => undefined);
     }
-    await untilSent(() => transport.putChunk(`${path}/${index}`, bytes, session(), signal, sha256), signal);
+    const to = `${path}/${index}`;
+    await untilSent(async (again) => {
+      if (again && (await transport.heldChunk(to, session(), signal)) === sha256) return;
+      await transport.putChunk(to, bytes, session(), signal, sha256);
+    }, signal);
   }
 }
 
-async function untilSent(send: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  for (let waitMs = 100; ; waitMs = Math.min(2 * waitMs, 1_600)) {
+async function untilSent(send: (again: boolean) => Promise<void>, signal: AbortSignal): Promise<void> {
+  for (let waitMs = 100, again = false; ; waitMs = Math.min(2 * waitMs, 1_600), again = true) {
     try {
-      return await send();
+      return await send(again);
     } catch (error) {
       const code = errorCode(error);
       if (signal.aborted || (code !== 'CONNECTION_LOST' && code !== 'NOT_AUTHORISED')) throw error;

@@ -4,7 +4,9 @@ export interface CuttingProxy {
   readonly port: number;
   /** The next request that contains `text` reaches the server; its answer does not come back: the connection is cut instead. */
   cutAnswerTo(text: string): void;
-  /** Answers that were cut so far. */
+  /** Half of the next piece of a request that contains `text` reaches the server, then the connection is cut. */
+  cutInside(text: string): void;
+  /** Requests and answers that were cut so far. */
   cuts(): number;
   close(): Promise<void>;
 }
@@ -15,6 +17,7 @@ export async function startCuttingProxy(target: {
   readonly port: number;
 }): Promise<CuttingProxy> {
   let armed: string | undefined;
+  let inside: string | undefined;
   let cut = 0;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -27,6 +30,13 @@ export async function startCuttingProxy(target: {
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
     client.on('data', (bytes: Buffer) => {
+      if (inside !== undefined && bytes.includes(inside)) {
+        inside = undefined;
+        cut++;
+        upstream.write(bytes.subarray(0, bytes.length >> 1), () => upstream.end());
+        client.destroy();
+        return;
+      }
       if (armed !== undefined && bytes.includes(armed)) {
         armed = undefined;
         doomed = true;
@@ -44,6 +54,9 @@ export async function startCuttingProxy(target: {
     port: (server.address() as { port: number }).port,
     cutAnswerTo(text) {
       armed = text;
+    },
+    cutInside(text) {
+      inside = text;
     },
     cuts: () => cut,
     async close() {

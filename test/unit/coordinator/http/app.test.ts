@@ -273,6 +273,18 @@ describe('bulk for participants', () => {
     expect((await put('run-1/rounds/3.1/uploads/1', new Uint8Array(LIMITS.chunkBytes))).status).toBe(204);
   });
 
+  it('says which chunk it has, to the client of this run', async () => {
+    const head = (where: string, headers: Record<string, string> = session) =>
+      fetch(`${f.url}/api/v1/runs/${where}`, { method: 'HEAD', headers });
+    const there = await head('run-1/rounds/3.1/uploads/0');
+    expect([there.status, there.headers.get('x-content-sha256')]).toEqual([204, BLOB_SHA]);
+    const absent = await head('run-1/rounds/3.1/uploads/1');
+    expect([absent.status, absent.headers.get('x-content-sha256')]).toEqual([204, null]);
+    expect((await head('run-2/rounds/3.1/uploads/0')).status).toBe(401);
+    expect((await head('run-1/rounds/3.1/uploads/0', {})).status).toBe(401);
+    expect((await head('run-1/rounds/9.1/uploads/0')).status).toBe(409);
+  });
+
   it('refuses strangers, other runs, wrong hashes, sizes, encodings and addresses', async () => {
     const before = f.calls.length;
     const cases: [Promise<Response>, number, string][] = [

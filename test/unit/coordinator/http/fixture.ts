@@ -144,6 +144,10 @@ export async function startFixture(): Promise<Fixture> {
       if (upload.round === 9) throw new TacitError('ROUND_CLOSED', 'too late');
       return call('acceptChunk', { ...upload, bytes: upload.bytes.length }, { sha256: '' });
     },
+    heldChunk: ({ round, index }) => {
+      if (round === 9) throw new TacitError('ROUND_CLOSED', 'too late');
+      return index === 0 ? BLOB_SHA : undefined;
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
