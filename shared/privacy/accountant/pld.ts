@@ -10,8 +10,8 @@ export const DEFAULT_INTERVAL = 1e-4;
 /** Rounding may blur ε by this much before a second, sharper look. */
 const SHARP_ENOUGH = 1.5e-7;
 
-/** Widest window, in grid points, before the grid is made coarser. */
-const WIDEST = 2 ** 22;
+/** Coarsest grid that is tried. */
+const COARSEST = 1;
 
 /**
  * Least ε such that the events together are (ε, δ)-differentially private for adding or removing one unit.
@@ -29,15 +29,21 @@ export function epsilonOf(events: readonly PrivacyEvent[], delta: number): numbe
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
   if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
-  const composition = composed(releases, delta);
+  return onGrid(releases, (composition) => composedEpsilon(composition, delta));
+}
+
+/** ε on one grid; undefined when the grid is too fine. */
+function composedEpsilon(composition: Composition, delta: number): number | undefined {
   for (const factor of [1, 0.5, 0]) {
     const tails = composition.tailsForDelta(delta, factor);
+    if (tails === undefined) return undefined;
     const upper = pairEpsilon(tails, delta, 1);
     if (upper === undefined) continue;
     // Where rounding blurs the answer, look again with a tilt made for the place that was found.
     const blur = upper - (pairEpsilon(tails, delta, -1) ?? 0);
     if (blur < SHARP_ENOUGH) return upper;
-    return Math.min(upper, pairEpsilon(composition.tailsForEpsilon(upper), delta, 1) ?? upper);
+    const sharper = composition.tailsForEpsilon(upper);
+    return Math.min(upper, (sharper && pairEpsilon(sharper, delta, 1)) ?? upper);
   }
   throw privacyError('PRIVACY_DELTA_UNREACHABLE', `no ε was found for δ = ${delta}`, { where: 'delta' });
 }
@@ -52,12 +58,15 @@ export function epsilonBounds(events: readonly PrivacyEvent[], delta: number): {
   const upper = epsilonOf(events, delta);
   const releases = releasesOf(events);
   if (exactMechanism(releases) !== undefined) return { lower: upper * (1 - 1e-10), upper };
-  const composition = composed(releases, delta);
   const unlikely = delta / 1000;
   const count = releases.reduce((sum, r) => sum + (r.samplingProbability === 1 ? 1 : r.count), 0);
-  const h = composition.interval;
+  const { h, discretised } = onGrid(releases, (composition) => {
+    const tails = composition.tailsForDelta(delta);
+    if (tails === undefined) return undefined;
+    const below = pairEpsilon(tails, Math.min(delta + unlikely, 0.999), -1) ?? 0;
+    return { h: composition.interval, discretised: below };
+  });
   const drift = (count * h * h * (1 + h)) / 8 + h * Math.sqrt((count * -Math.log(unlikely)) / 2);
-  const discretised = pairEpsilon(composition.tailsForDelta(delta), Math.min(delta + unlikely, 0.999), -1) ?? 0;
   return { lower: Math.max(0, Math.min(discretised, upper) - drift), upper };
 }
 
@@ -71,8 +80,10 @@ export function deltaOf(events: readonly PrivacyEvent[], epsilon: number): numbe
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianDelta(exact.mu, epsilon);
   if (exact?.kind === 'single') return sampledGaussianDelta(exact.sigma, exact.q, epsilon);
-  const tails = composed(releases, 1e-10).tailsForEpsilon(epsilon);
-  return Math.max(tailDelta(tails.removing, epsilon, 1), tailDelta(tails.adding, epsilon, 1));
+  return onGrid(releases, (composition) => {
+    const tails = composition.tailsForEpsilon(epsilon);
+    return tails && Math.max(tailDelta(tails.removing, epsilon, 1), tailDelta(tails.adding, epsilon, 1));
+  });
 }
 
 type Exact = { kind: 'gaussian'; mu: number } | { kind: 'single'; sigma: number; q: number } | undefined;
@@ -94,12 +105,19 @@ function pairEpsilon(tails: TailPair, delta: number, side: Side): number | undef
   return removing === undefined || adding === undefined ? undefined : Math.max(removing, adding);
 }
 
-/** The composition on the default grid, or on the first coarser one whose window is short enough. */
-function composed(releases: readonly Release[], delta: number): Composition {
+/**
+ * What `read` finds on the default grid, or on the first coarser one that fits: coarser ones dominate the mechanism too.
+ * @throws PRIVACY_TOO_LARGE
+ */
+function onGrid<T>(releases: readonly Release[], read: (composition: Composition) => T | undefined): T {
   const ready = withGaussiansFused(releases);
-  let composition = new Composition(ready, DEFAULT_INTERVAL);
-  while (composition.windowAtoms(delta) > WIDEST) composition = new Composition(ready, composition.interval * 2);
-  return composition;
+  for (let interval = DEFAULT_INTERVAL; interval <= COARSEST; interval *= 2) {
+    const found = read(new Composition(ready, interval));
+    if (found !== undefined) return found;
+  }
+  throw privacyError('PRIVACY_TOO_LARGE', 'the composed loss fits no grid', {
+    fix: 'Ask for fewer rounds or a larger noise multiplier: the loss of this plan is beyond any use.',
+  });
 }
 
 /** All releases with q = 1 as the one Gaussian they compose to: exact, and finer than composing them on the grid. */
