@@ -25,14 +25,12 @@ export function checkAddress(
   }
 }
 
-/** Neither key makes zero secrets, and neither is somebody else's. */
-export function checkKeys(body: MessageBody<'advertise'>, others: Iterable<MessageBody<'advertise'>>): void {
+/** Neither key makes zero secrets, and neither is somebody else's. @param taken - keys that others advertised */
+export function checkKeys(body: MessageBody<'advertise'>, taken: { has(key: string): boolean }): void {
   if (!isContributory(bytes(body.channelKey)) || !isContributory(bytes(body.maskKey))) {
     refuse('SECAGG_LOW_ORDER_KEY', 'an advertised key has small order', 'advertise');
   }
   if (body.channelKey === body.maskKey) refuse('SECAGG_DUPLICATE', 'one key advertised for two purposes', 'advertise');
-  const taken = new Set<string>();
-  for (const other of others) taken.add(other.channelKey).add(other.maskKey);
   if (taken.has(body.channelKey) || taken.has(body.maskKey))
     refuse('SECAGG_DUPLICATE', 'another client advertised this key', 'advertise');
 }

@@ -55,10 +55,24 @@ function collect(group: Group, given: Given): Map<string, Opened> {
   return opened;
 }
 
-/** True when every secret has its threshold of shares: nobody needs to wait for a frozen client. */
-export function enoughAnswers(group: Group, given: Given, threshold: number): boolean {
-  if (given.unmask.size < threshold) return false;
-  return [...collect(group, given).values()].every(({ shares }) => shares.length >= threshold);
+/** Complaints about each dealer, with those of one more answer. */
+export function withComplaints(
+  before: ReadonlyMap<string, number>,
+  answers: MessageBody<'unmask'>['shares'],
+): ReadonlyMap<string, number> {
+  const against = answers.filter(({ kind }) => kind === 'complaint');
+  if (against.length === 0) return before;
+  const all = new Map(before);
+  for (const { of } of against) all.set(of, (all.get(of) ?? 0) + 1);
+  return all;
+}
+
+/**
+ * True when every secret has its threshold of shares, on the complete graph, where every answer speaks of every member:
+ * nobody needs to wait for a frozen client.
+ */
+export function enoughAnswers(answers: number, complaints: ReadonlyMap<string, number>, threshold: number): boolean {
+  return answers - Math.max(0, ...complaints.values()) >= threshold;
 }
 
 /** Everything to take away from the sum, and the noise that stays in it. */
@@ -72,7 +86,7 @@ export interface Reconstruction {
  * advertised, and lists the streams to take away, with the noise of each survivor that a sum of this size does not need.
  */
 export function reconstruct(group: Group, given: Given, config: SecaggConfig): Reconstruction | Failure {
-  const survivors = new Set(group.survivors);
+  const survivors = group.survivorsSet;
   const context: KeyContext = {
     sid: group.sid,
     weightsSha256: config.weightsSha256,

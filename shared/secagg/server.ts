@@ -1,5 +1,6 @@
 import { hex } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
+import { GrowingMap } from '../core/growing-map.ts';
 import type { Signer } from '../core/signing.ts';
 import type { NoiseLadder } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
@@ -25,7 +26,7 @@ import {
 import { openedSeed, sessionLadder, surplusCount } from './noise-seeds.ts';
 import { sharingParameters } from './parameters.ts';
 import * as checks from './server-checks.ts';
-import { enoughAnswers, reconstruct } from './server-unmask.ts';
+import { enoughAnswers, reconstruct, withComplaints } from './server-unmask.ts';
 
 /** The phases that wait for clients, in order; each is named after the message it waits for. */
 export const PHASES = ['advertise', 'shares', 'masked', 'consistent', 'unmask'] as const;
@@ -76,7 +77,7 @@ export interface Answer<N extends ClientMessageName> {
   readonly signed: Signed;
   readonly body: MessageBody<N>;
 }
-type Answers = { readonly [N in Phase]: ReadonlyMap<string, Answer<N>> };
+type Answers = { readonly [N in Phase]: GrowingMap<string, Answer<N>> };
 
 /** One session. A fold of the events: the same events give the same state and effects. */
 export interface ServerState {
@@ -87,8 +88,15 @@ export interface ServerState {
   readonly session: string;
   readonly configMessage: Signed;
   readonly phase: Phase | 'finished' | 'aborted';
+  readonly cohort: ReadonlySet<string>;
+  /** Who may answer in this phase, sorted: those who answered the one before. */
+  readonly expected: ReadonlySet<string>;
   readonly answers: Answers;
-  readonly ejected: ReadonlyMap<string, SecaggErrorCode>;
+  /** Keys that are taken. */
+  readonly advertisedKeys: GrowingMap<string, true>;
+  /** How many holders complained about a dealer. */
+  readonly complaints: ReadonlyMap<string, number>;
+  readonly ejected: GrowingMap<string, SecaggErrorCode>;
   readonly gone: ReadonlySet<string>;
   /** U1 with everything that follows from it; undefined while keys are being advertised. */
   readonly group: Group | undefined;
@@ -106,7 +114,9 @@ export interface Group {
   readonly ladder: NoiseLadder;
   /** U2, U3, sorted; empty until known. */
   readonly members: readonly string[];
+  readonly membersSet: ReadonlySet<string>;
   readonly survivors: readonly string[];
+  readonly survivorsSet: ReadonlySet<string>;
 }
 
 export interface ServerStep {
@@ -142,12 +152,13 @@ export function startServer(options: {
   }
   const configMessage = signMessage('config', config, signer);
   const answers: Answers = {
-    advertise: new Map(),
-    shares: new Map(),
-    masked: new Map(),
-    consistent: new Map(),
-    unmask: new Map(),
+    advertise: GrowingMap.of(),
+    shares: GrowingMap.of(),
+    masked: GrowingMap.of(),
+    consistent: GrowingMap.of(),
+    unmask: GrowingMap.of(),
   };
+  const cohort = new Set(config.cohort);
   const state: ServerState = {
     config,
     signer,
@@ -155,8 +166,12 @@ export function startServer(options: {
     session: sessionOf(config),
     configMessage,
     phase: 'advertise',
+    cohort,
+    expected: cohort,
     answers,
-    ejected: new Map(),
+    advertisedKeys: GrowingMap.of(),
+    complaints: new Map(),
+    ejected: GrowingMap.of(),
     gone: new Set(),
     group: undefined,
   };
@@ -172,7 +187,7 @@ export function serverReduce(state: ServerState, event: ServerEvent): ServerStep
     case 'uploaded':
       return settle(onAnswer(state, event.from, 'masked', event.manifest));
     case 'gone':
-      if (!state.config.cohort.includes(event.from)) return { state, effects: [] };
+      if (!state.cohort.has(event.from)) return { state, effects: [] };
       return settle({ state: { ...state, gone: new Set(state.gone).add(event.from) }, effects: [] });
     case 'deadline':
       return event.phase === state.phase ? closePhase(state, []) : { state, effects: [] };
@@ -184,7 +199,7 @@ export function messageFor(
   state: ServerState,
   clientId: string,
 ): { name: ServerMessageName; signed: Signed } | undefined {
-  if (!isPhase(state.phase) || !waitedFor(state, state.phase).includes(clientId)) return undefined;
+  if (!isPhase(state.phase) || !isWaitedFor(state, state.phase, clientId)) return undefined;
   return phaseMessage(state, state.phase, clientId);
 }
 
@@ -193,7 +208,7 @@ export function messageFor(
  * @throws SECAGG_* the code with which the client would be ejected
  */
 export function openManifest(state: ServerState, from: string, signed: unknown): MessageBody<'masked'> {
-  if (state.phase !== 'masked' || !expected(state, 'masked').includes(from)) {
+  if (state.phase !== 'masked' || !state.expected.has(from)) {
     throw new TacitError<SecaggErrorCode>('SECAGG_WRONG_PHASE', `no upload is expected from ${from}`, {
       where: 'masked',
     });
@@ -205,60 +220,72 @@ function isPhase(phase: ServerState['phase']): phase is Phase {
   return phase !== 'finished' && phase !== 'aborted';
 }
 
-/** Who may answer in a phase: those who answered the one before. */
-function expected(state: ServerState, phase: Phase): readonly string[] {
-  const { group, config, answers } = state;
-  switch (phase) {
-    case 'advertise':
-      return config.cohort;
-    case 'shares':
-      return group?.peers.map((peer) => peer.clientId) ?? [];
-    case 'masked':
-      return group?.members ?? [];
-    case 'consistent':
-      return group?.survivors ?? [];
-    case 'unmask':
-      return group?.survivors.filter((id) => answers.consistent.has(id)) ?? [];
-  }
+function isWaitedFor({ expected, answers, ejected }: ServerState, phase: Phase, id: string): boolean {
+  return expected.has(id) && !answers[phase].has(id) && !ejected.has(id);
 }
 
 function waitedFor(state: ServerState, phase: Phase): readonly string[] {
-  const answered: ReadonlyMap<string, unknown> = state.answers[phase];
-  return expected(state, phase).filter((id) => !answered.has(id) && !state.ejected.has(id));
+  return [...state.expected].filter((id) => isWaitedFor(state, phase, id));
+}
+
+/** True while an answer may still come, without asking more clients than it takes to find one. */
+function someoneMayAnswer(state: ServerState, phase: Phase): boolean {
+  for (const id of state.expected) if (isWaitedFor(state, phase, id) && !state.gone.has(id)) return true;
+  return false;
 }
 
 function eject(state: ServerState, clientId: string, code: SecaggErrorCode, reason: string): ServerStep {
   return {
-    state: { ...state, ejected: new Map(state.ejected).set(clientId, code) },
+    state: { ...state, ejected: state.ejected.with(clientId, code) },
     effects: [{ kind: 'eject', clientId, code, reason }],
   };
 }
 
 function onAnswer(state: ServerState, from: string, name: Phase, signed: unknown): ServerStep {
-  if (!state.config.cohort.includes(from) || state.ejected.has(from)) return { state, effects: [] };
+  if (!state.cohort.has(from) || state.ejected.has(from)) return { state, effects: [] };
   try {
     const before = state.answers[name]?.get(from);
     if (before !== undefined) return repeated(state, from, name, before, signed);
     if (PHASES.indexOf(name) < PHASES.indexOf(state.phase as Phase)) {
       throw new TacitError<SecaggErrorCode>('SECAGG_DEADLINE', `${name} came after its phase had closed`);
     }
-    if (name !== state.phase || !expected(state, name).includes(from)) {
+    if (name !== state.phase || !state.expected.has(from)) {
       throw new TacitError<SecaggErrorCode>('SECAGG_WRONG_PHASE', `${name} came in phase ${state.phase}`);
     }
     const body = openAnswer(state, from, name, signed);
-    const answers = {
-      ...state.answers,
-      [name]: new Map<string, unknown>(state.answers[name]).set(from, { signed, body }),
-    } as Answers;
-    const gone = new Set(state.gone);
-    gone.delete(from);
-    const effects: ServerEffect[] =
-      name === 'masked' ? [{ kind: 'add', clientId: from, manifest: body as MessageBody<'masked'> }] : [];
-    return { state: { ...state, answers, gone }, effects };
+    return {
+      state: taken(state, from, name, { signed: signed as Signed, body }),
+      effects: effectsOf(from, name, body),
+    };
   } catch (error) {
     if (!(error instanceof TacitError)) throw error;
     return eject(state, from, error.code as SecaggErrorCode, error.message);
   }
+}
+
+function effectsOf(from: string, name: Phase, body: MessageBody<Phase>): ServerEffect[] {
+  return name === 'masked' ? [{ kind: 'add', clientId: from, manifest: body as MessageBody<'masked'> }] : [];
+}
+
+/** The state with one checked answer more. Its sender is there. */
+function taken(state: ServerState, from: string, name: Phase, answer: Answer<Phase>): ServerState {
+  const known = state.answers[name] as GrowingMap<string, Answer<Phase>>;
+  const answers = { ...state.answers, [name]: known.with(from, answer) } as Answers;
+  const next = { ...state, answers, gone: without(state.gone, from) };
+  if (name === 'advertise') {
+    const { channelKey, maskKey } = answer.body as MessageBody<'advertise'>;
+    return { ...next, advertisedKeys: state.advertisedKeys.with(channelKey, true).with(maskKey, true) };
+  }
+  if (name !== 'unmask') return next;
+  const { shares } = answer.body as MessageBody<'unmask'>;
+  return { ...next, complaints: withComplaints(state.complaints, shares) };
+}
+
+function without(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
+  if (!ids.has(id)) return ids;
+  const rest = new Set(ids);
+  rest.delete(id);
+  return rest;
 }
 
 /** The same message again is a retransmission. Another one under a good signature is equivocation; anything else is noise. */
@@ -275,10 +302,7 @@ function openAnswer(state: ServerState, from: string, name: Phase, signed: unkno
   const { group, session, config, answers } = state;
   checks.checkAddress(body, { session, sid: group?.sidHex, from }, name);
   if (name === 'advertise') {
-    checks.checkKeys(
-      body as MessageBody<'advertise'>,
-      [...answers.advertise.values()].map((a) => a.body),
-    );
+    checks.checkKeys(body as MessageBody<'advertise'>, state.advertisedKeys);
     return body;
   }
   const known = group as Group;
@@ -297,14 +321,12 @@ function openAnswer(state: ServerState, from: string, name: Phase, signed: unkno
 /** Every answer is due, and every share opens what its dealer committed to. */
 function checkUnmask(group: Group, answers: Answers, from: string, body: MessageBody<'unmask'>): void {
   const position = group.positions.get(from) as number;
-  const survivors = new Set(group.survivors);
   const due = new Map<string, 'seed' | 'key'>();
   for (const p of group.graph.holders(position)) {
     const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
-    if (answers.shares.has(dealer) && group.members.includes(dealer))
-      due.set(dealer, survivors.has(dealer) ? 'seed' : 'key');
+    if (group.membersSet.has(dealer)) due.set(dealer, group.survivorsSet.has(dealer) ? 'seed' : 'key');
   }
-  const opened = openedSeed(group.ladder, survivors.size);
+  const opened = openedSeed(group.ladder, group.survivors.length);
   checks.checkAnswers(body, due, opened !== undefined);
   for (const answer of body.shares) {
     if (answer.kind === 'complaint') continue;
@@ -324,15 +346,20 @@ function checkUnmask(group: Group, answers: Answers, from: string, body: Message
 function settle(step: ServerStep): ServerStep {
   const { state } = step;
   if (!isPhase(state.phase)) return step;
-  const waiting = waitedFor(state, state.phase);
-  const possible = waiting.length + takenUp(state, state.phase).length;
   const enough =
     state.phase === 'unmask' &&
     state.group !== undefined &&
     everyoneHolds(state.group) &&
-    enoughAnswers(state.group, state.answers, state.config.threshold);
-  if (!enough && possible >= needed(state, state.phase) && waiting.some((id) => !state.gone.has(id))) return step;
+    enoughAnswers(state.answers.unmask.size, state.complaints, state.config.threshold);
+  if (!enough && mayReach(state, state.phase) && someoneMayAnswer(state, state.phase)) return step;
   return closePhase(state, step.effects);
+}
+
+/** True when the phase may end well, whoever of those that still have a seat answers. */
+function mayReach(state: ServerState, phase: Phase): boolean {
+  const least = needed(state, phase);
+  if (state.expected.size - state.ejected.size >= least) return true;
+  return waitedFor(state, phase).length + takenUp(state, phase).length >= least;
 }
 
 /** True on the complete graph, where one message serves all and t answers open everything. */
@@ -342,8 +369,8 @@ function everyoneHolds({ graph }: Group): boolean {
 
 /** Answers of a phase that count when it closes: an upload is in the sum even if its sender was ejected later. */
 function takenUp(state: ServerState, phase: Phase): readonly string[] {
-  const answered: ReadonlyMap<string, unknown> = state.answers[phase];
-  return expected(state, phase).filter(
+  const answered = state.answers[phase];
+  return [...state.expected].filter(
     (id) => answered.has(id) && (phase === 'masked' || phase === 'unmask' || !state.ejected.has(id)),
   );
 }
@@ -366,10 +393,8 @@ function closePhase(state: ServerState, before: readonly ServerEffect[]): Server
   const late = waitedFor(state, phase);
   const next = {
     ...state,
-    ejected: new Map<string, SecaggErrorCode>([
-      ...state.ejected,
-      ...late.map((id) => [id, 'SECAGG_DEADLINE'] as const),
-    ]),
+    ejected: late.reduce((ejected, id) => ejected.with(id, 'SECAGG_DEADLINE'), state.ejected),
+    expected: new Set(present),
     phase: PHASES[PHASES.indexOf(phase) + 1] as Phase,
     group: nextGroup(state, phase, present),
   };
@@ -394,11 +419,13 @@ function nextGroup(state: ServerState, phase: Phase, present: readonly string[])
       graph: sessionGraph(peers.length, state.config.degree, sid),
       ladder: sessionLadder(state.config, peers.length),
       members: [],
+      membersSet: new Set<string>(),
       survivors: [],
+      survivorsSet: new Set<string>(),
     };
   }
-  if (phase === 'shares') return { ...(group as Group), members: present };
-  if (phase === 'masked') return { ...(group as Group), survivors: present };
+  if (phase === 'shares') return { ...(group as Group), members: present, membersSet: new Set(present) };
+  if (phase === 'masked') return { ...(group as Group), survivors: present, survivorsSet: new Set(present) };
   return group;
 }
 
@@ -448,10 +475,9 @@ function phaseMessage(state: ServerState, phase: Phase, to: string): { name: Ser
 /** What the neighbours of `to` that shared sealed for it, in the order of the members. */
 function inboxOf(group: Group, answers: Answers, to: string): MessageBody<'inbox'>['shares'] {
   const position = group.positions.get(to) as number;
-  const members = new Set(group.members);
   return group.graph.neighbours(position).flatMap((p) => {
     const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
-    if (!members.has(dealer)) return [];
+    if (!group.membersSet.has(dealer)) return [];
     const entry = answers.shares.get(dealer)?.body.shares[group.graph.holders(p).indexOf(position)];
     if (entry === undefined) return [];
     const { to: _, ...dealt } = entry;
