@@ -4,14 +4,19 @@ import { clientRows } from './secagg/client.ts';
 import { loadRow } from './secagg/measure.ts';
 import { memoryRows } from './secagg/memory.ts';
 import { serverRows } from './secagg/server.ts';
+import { simulationRows } from './secagg/simulation.ts';
 
-/** `--dimension N --clients N --only client,server,memory`: BERT-base and ten clients, unless said otherwise. */
+/**
+ * `--dimension N --clients N --only client,server,memory,simulation --simulated N`: BERT-base, ten clients and a simulated
+ * thousand, unless said otherwise.
+ */
 if (import.meta.url === `file://${process.argv[1]}`) {
   const { values } = parseArgs({
     options: {
       dimension: { type: 'string', default: '110000000' },
       clients: { type: 'string', default: '10' },
-      only: { type: 'string', default: 'client,server,memory' },
+      only: { type: 'string', default: 'client,server,memory,simulation' },
+      simulated: { type: 'string', default: '1000' },
     },
   });
   useOpensslCrypto();
@@ -20,6 +25,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     client: () => clientRows(dimension, clients),
     server: () => serverRows(dimension),
     memory: () => memoryRows(dimension, clients),
+    simulation: () => simulationRows(Number(values.simulated), 10_000),
   } as const;
   console.log(JSON.stringify(loadRow()));
   for (const [name, rows] of Object.entries(groups)) {

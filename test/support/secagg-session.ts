@@ -44,7 +44,8 @@ import {
 /** A whole session in one process: the reducers of production, and a shell that is only queues. */
 
 export function names(n: number): string[] {
-  return Array.from({ length: n }, (_, i) => `client-${String(i + 1).padStart(3, '0')}`);
+  const digits = Math.max(3, String(n).length);
+  return Array.from({ length: n }, (_, i) => `client-${String(i + 1).padStart(digits, '0')}`);
 }
 
 export function identity(name: string): Signer {
