@@ -14,10 +14,6 @@ const ED25519_PUBLIC = Buffer.from('302a300506032b6570032100', 'hex');
 const X25519_PUBLIC = Buffer.from('302a300506032b656e032100', 'hex');
 const X25519_PRIVATE = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
-function publicKey(head: Buffer, raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([head, raw]), format: 'der', type: 'spki' });
-}
-
 /** A session uses one secret key with all its neighbours. Weak: the key object goes when the array does. */
 const secretKeys = new WeakMap<Uint8Array, { readonly key: KeyObject; readonly first: number }>();
 
@@ -33,17 +29,18 @@ function secretKey(raw: Uint8Array): KeyObject {
   return key;
 }
 
-/** Few identities sign many messages. */
+/** Few identities sign many messages, and a session uses each of its keys more than once. */
 const MOST_KEYS = 20_000;
-const identities = new Map<string, KeyObject>();
+const publicKeys = new Map<string, KeyObject>();
 
-function identity(raw: Uint8Array): KeyObject {
-  const name = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1');
-  const known = identities.get(name);
+function publicKey(head: Buffer, raw: Uint8Array): KeyObject {
+  const der = Buffer.concat([head, raw]);
+  const name = der.toString('latin1');
+  const known = publicKeys.get(name);
   if (known !== undefined) return known;
-  const key = publicKey(ED25519_PUBLIC, raw);
-  if (identities.size >= MOST_KEYS) identities.clear();
-  identities.set(name, key);
+  const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
+  if (publicKeys.size >= MOST_KEYS) publicKeys.clear();
+  publicKeys.set(name, key);
   return key;
 }
 
@@ -54,7 +51,7 @@ export const opensslCrypto: NativeCrypto = {
     for (const part of parts) hash.update(part);
     return new Uint8Array(hash.digest());
   },
-  verifyEd25519: (key, message, signature) => verify(null, message, identity(key), signature),
+  verifyEd25519: (key, message, signature) => verify(null, message, publicKey(ED25519_PUBLIC, key), signature),
   x25519(secret, other) {
     try {
       return new Uint8Array(

@@ -3,6 +3,7 @@ import type { SecaggErrorCode } from './errors.ts';
 import {
   type MessageBody,
   openMessage,
+  openMessageOf,
   parseBody,
   type RosterEntry,
   rosterHash,
@@ -76,10 +77,11 @@ export function checkAdvertisement(
   message: Signed,
   roster: ReadonlyMap<string, RosterEntry>,
 ): MessageBody<'advertise'> {
-  const claimed = parseBody('advertise', message);
-  const entry = roster.get(claimed.clientId);
-  if (entry === undefined) refuse('SECAGG_ROSTER', `${claimed.clientId} is not on the roster`, 'keys');
-  return openMessage('advertise', message, entry.publicKey);
+  return openMessageOf('advertise', message, ({ clientId }) => {
+    const entry = roster.get(clientId);
+    if (entry === undefined) refuse('SECAGG_ROSTER', `${clientId} is not on the roster`, 'keys');
+    return entry.publicKey;
+  });
 }
 
 /** Every message names this session. */

@@ -212,8 +212,17 @@ export function parseBody<N extends MessageName>(name: N, message: unknown): Mes
  * @throws SECAGG_MALFORMED, SECAGG_SIGNATURE
  */
 export function openMessage<N extends MessageName>(name: N, message: unknown, publicKey: Uint8Array): MessageBody<N> {
+  return openMessageOf(name, message, () => publicKey);
+}
+
+/** The same where the body says whose key it is. */
+export function openMessageOf<N extends MessageName>(
+  name: N,
+  message: unknown,
+  keyOf: (body: MessageBody<N>) => Uint8Array,
+): MessageBody<N> {
   const body = parseBody(name, message);
-  if (!verifySignature(publicKey, coveredBytes(name, body), bytes((message as Signed).signature))) {
+  if (!verifySignature(keyOf(body), coveredBytes(name, body), bytes((message as Signed).signature))) {
     throw new TacitError<SecaggErrorCode>('SECAGG_SIGNATURE', 'the signature does not verify against the pinned key', {
       where: name,
     });
