@@ -8,6 +8,7 @@ import {
   epsilonOf,
   stageEvent,
 } from '../../shared/privacy/accountant/index.ts';
+import { privacyPlanCommand } from './privacy-plan.ts';
 
 /** What is known of a sequence of equal releases; the command asks for what is not. */
 const QUANTITIES = {
@@ -23,7 +24,7 @@ const QUANTITIES = {
 type Quantity = keyof typeof QUANTITIES;
 type Values = Record<Quantity, number>;
 
-/** `tacit privacy epsilon|delta|noise|rounds`: the accountant as a calculator. Nothing is spent. */
+/** `tacit privacy epsilon|delta|noise|rounds|plan`: the accountant as a calculator. Nothing is spent. */
 export function privacyCommand(): Command {
   const group = command(
     'privacy',
@@ -75,6 +76,7 @@ export function privacyCommand(): Command {
       rounds: affordableRounds(v),
     }),
   );
+  group.addCommand(privacyPlanCommand());
   return group;
 }
 

@@ -1,6 +1,7 @@
 import { checked, privacyError } from '../errors.ts';
 import { EVENT_LIMITS, type PrivacyEvent } from '../events.ts';
-import { epsilonOf } from './pld.ts';
+import { DEFAULT_INTERVAL, epsilonFrom } from './pld.ts';
+import { affordable, roughInterval } from './rounds.ts';
 
 /** One stage of a plan whose noise is to be found. */
 export interface StageDemand {
@@ -30,11 +31,22 @@ export function calibrateNoise(demand: CalibrationDemand): number[] {
   checked('delta', demand.delta, { moreThan: 0, lessThan: 1 });
   checked('number of stages', demand.stages.length, { min: 1, max: EVENT_LIMITS.events, integer: true });
   const shapes = demand.stages.map(shapeOf);
-  const epsilonAt = (kappa: number): number => {
-    const events = demand.stages.map((stage, i) => stageEvent(stage, kappa * (shapes[i] as number)));
-    return epsilonOf(events, demand.delta);
-  };
-  const kappa = solveNoise(epsilonAt, demand.epsilon, startFor(demand, shapes), rangeFor(shapes));
+  const eventsAt = (kappa: number): PrivacyEvent[] =>
+    demand.stages.map((stage, i) => stageEvent(stage, kappa * (shapes[i] as number)));
+  // f(ln κ) on a grid: where it is 0, ε is PRECISION below the one asked for.
+  const on =
+    (interval: number): Curve =>
+    (x) =>
+      Math.log(Math.max(epsilonFrom(eventsAt(Math.exp(x)), demand.delta, interval), 1e-12) / demand.epsilon) +
+      PRECISION;
+  const start = startFor(demand, shapes);
+  const range = rangeFor(shapes);
+  const fine = on(DEFAULT_INTERVAL);
+  const rough = solveNoise(on(roughInterval(eventsAt(start))), start, range, ROUGH);
+  const near = typeof rough === 'object' ? refined(fine, rough) : undefined;
+  const found = near === undefined ? solveNoise(fine, start, range, PRECISION) : { x: near };
+  if (found === 'more' || found === 'less') throw impossible(found);
+  const kappa = Math.exp(found.x);
   return shapes.map((shape) => kappa * shape);
 }
 
@@ -57,22 +69,9 @@ export function affordableRounds(demand: {
   readonly samplingProbability: number;
 }): number {
   checked('epsilon', demand.epsilon, { moreThan: 0, max: 1e4 });
-  const fits = (rounds: number): boolean =>
-    epsilonOf([stageEvent({ ...demand, rounds }, demand.noiseMultiplier)], demand.delta) <= demand.epsilon;
-  if (!fits(1)) return 0;
-  let enough = 1;
-  let tooMany = 2;
-  while (fits(tooMany)) {
-    enough = tooMany;
-    tooMany *= 2;
-    if (tooMany > EVENT_LIMITS.count) return EVENT_LIMITS.count;
-  }
-  while (tooMany - enough > 1) {
-    const middle = Math.floor((enough + tooMany) / 2);
-    if (fits(middle)) enough = middle;
-    else tooMany = middle;
-  }
-  return enough;
+  checked('delta', demand.delta, { moreThan: 0, lessThan: 1 });
+  const eventOf = (rounds: number): PrivacyEvent => stageEvent({ ...demand, rounds }, demand.noiseMultiplier);
+  return affordable(eventOf, demand.epsilon, demand.delta);
 }
 
 function shapeOf(stage: StageDemand, i: number): number {
@@ -100,14 +99,29 @@ function rangeFor(shapes: readonly number[]): [number, number] {
   return [least / Math.min(...shapes), most / Math.max(...shapes)];
 }
 
-/** κ with ε(κ) in [(1 − 2·PRECISION)·target, target]; ε falls with κ, so regula falsi (Illinois) on logarithms. */
-function solveNoise(epsilonAt: (k: number) => number, target: number, start: number, range: [number, number]): number {
-  const f = (x: number): number => Math.log(Math.max(epsilonAt(Math.exp(x)), 1e-12) / target) + PRECISION;
-  let [low, high, fLow, fHigh] = bracketNoise(f, Math.log(start), range);
+type Curve = (logKappa: number) => number;
+
+/** How near the root on the rough grid is sought. */
+const ROUGH = 1e-5;
+
+/** A root of a falling curve, and the slope there. */
+interface Root {
+  readonly x: number;
+  readonly slope: number;
+}
+
+/** x with |f(x)| ≤ `precision`, by regula falsi (Illinois); else which way the range would have to reach further. */
+function solveNoise(f: Curve, start: number, range: [number, number], precision: number): Root | 'more' | 'less' {
+  const bracket = bracketNoise(f, Math.log(start), range);
+  if (typeof bracket === 'string') return bracket;
+  let [low, high, fLow, fHigh] = bracket;
+  let slope = (fHigh - fLow) / (high - low);
   for (let i = 0; i < 100; i++) {
     const x = i % 8 === 7 ? (low + high) / 2 : (low * fHigh - high * fLow) / (fHigh - fLow);
     const y = f(x);
-    if (Math.abs(y) <= PRECISION || high - low < 1e-13 * Math.abs(high)) return Math.exp(y <= PRECISION ? x : high);
+    const [endX, endY] = y > 0 ? [low, fLow] : [high, fHigh];
+    if (x !== endX && (y - endY) / (x - endX) < 0) slope = (y - endY) / (x - endX);
+    if (Math.abs(y) <= precision || high - low < 1e-13 * Math.abs(high)) return { x: y <= precision ? x : high, slope };
     if (y > 0) {
       low = x;
       fLow = y;
@@ -118,15 +132,31 @@ function solveNoise(epsilonAt: (k: number) => number, target: number, start: num
       fLow /= 2;
     }
   }
-  return Math.exp(high);
+  return { x: high, slope };
+}
+
+/** The root of the fine curve from that of the rough one, by secants; undefined when six are not enough. */
+function refined(fine: Curve, { x: from, slope: first }: Root): number | undefined {
+  let x = from;
+  let slope = first;
+  let y = fine(x);
+  for (let i = 0; i < 6; i++) {
+    if (Math.abs(y) <= PRECISION) return x;
+    const next = x - y / slope;
+    const value = fine(next);
+    if (next !== x && (value - y) / (next - x) < 0) slope = (value - y) / (next - x);
+    x = next;
+    y = value;
+  }
+  return undefined;
 }
 
 /** Logarithms of a κ with too little noise and one with enough, and f there. */
 function bracketNoise(
-  f: (x: number) => number,
+  f: Curve,
   start: number,
   range: [number, number],
-): [number, number, number, number] {
+): [number, number, number, number] | 'more' | 'less' {
   const [least, most] = [Math.log(range[0]), Math.log(range[1])];
   let x = Math.min(Math.max(start, least), most);
   let y = f(x);
@@ -135,19 +165,17 @@ function bracketNoise(
     const next = Math.min(Math.max(x + direction * step, least), most);
     const value = f(next);
     if (value > 0 !== y > 0) return direction > 0 ? [x, next, y, value] : [next, x, value, y];
-    if (next === least || next === most) {
-      throw privacyError(
-        'PRIVACY_CALIBRATION_IMPOSSIBLE',
-        'no noise multiplier in the supported range reaches this ε',
-        {
-          fix:
-            direction > 0
-              ? 'Give a larger ε or fewer rounds.'
-              : 'Give a smaller ε: hardly any noise is needed for this one.',
-        },
-      );
-    }
+    if (next === least || next === most) return direction > 0 ? 'more' : 'less';
     x = next;
     y = value;
   }
+}
+
+function impossible(wanted: 'more' | 'less') {
+  return privacyError('PRIVACY_CALIBRATION_IMPOSSIBLE', 'no noise multiplier in the supported range reaches this ε', {
+    fix:
+      wanted === 'more'
+        ? 'Give a larger ε or fewer rounds.'
+        : 'Give a smaller ε: hardly any noise is needed for this one.',
+  });
 }

@@ -24,12 +24,17 @@ const COARSEST = 1;
  * @throws PRIVACY_PARAMETER_INVALID
  */
 export function epsilonOf(events: readonly PrivacyEvent[], delta: number): number {
+  return epsilonFrom(events, delta, DEFAULT_INTERVAL);
+}
+
+/** As {@link epsilonOf} with the grid starting at `interval`: a quick first value for searches, never a reported one. */
+export function epsilonFrom(events: readonly PrivacyEvent[], delta: number, interval: number): number {
   checked('delta', delta, { moreThan: 0, lessThan: 1 });
   const releases = releasesOf(events);
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
   if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
-  return onGrid(releases, (composition) => composedEpsilon(composition, delta));
+  return onGrid(releases, (composition) => composedEpsilon(composition, delta), interval);
 }
 
 /** ε on one grid; undefined when the grid is too fine. */
@@ -106,12 +111,16 @@ function pairEpsilon(tails: TailPair, delta: number, side: Side): number | undef
 }
 
 /**
- * What `read` finds on the default grid, or on the first coarser one that fits: coarser ones dominate the mechanism too.
+ * What `read` finds on the finest grid, or on the first coarser one that fits: coarser ones dominate the mechanism too.
  * @throws PRIVACY_TOO_LARGE
  */
-function onGrid<T>(releases: readonly Release[], read: (composition: Composition) => T | undefined): T {
+function onGrid<T>(
+  releases: readonly Release[],
+  read: (composition: Composition) => T | undefined,
+  finest = DEFAULT_INTERVAL,
+): T {
   const ready = withGaussiansFused(releases);
-  for (let interval = DEFAULT_INTERVAL; interval <= COARSEST; interval *= 2) {
+  for (let interval = finest; interval <= COARSEST; interval *= 2) {
     const found = read(new Composition(ready, interval));
     if (found !== undefined) return found;
   }

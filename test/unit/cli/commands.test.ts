@@ -11,7 +11,7 @@ const COMMANDS = [
   ['pretrain'],
   ['distil'],
   ...['create', 'list', 'show', 'invite', 'stop'].map((c) => ['run', c]),
-  ...['epsilon', 'delta', 'noise', 'rounds'].map((c) => ['privacy', c]),
+  ...['epsilon', 'delta', 'noise', 'rounds', 'plan'].map((c) => ['privacy', c]),
   ...['approve', 'open', 'list'].map((c) => ['budget', c]),
   ...['show', 'export', 'verify'].map((c) => ['ledger', c]),
   ...['list', 'export', 'predict'].map((c) => ['model', c]),

@@ -90,6 +90,8 @@ describe('a client’s clipped gradient sum', () => {
     const empty = await clippedGradientSum({ bert: all, examples, indices: [], l2Clip: 0.5, shape });
     expect(empty).toMatchObject({ examples: 0, dropped: [] });
     expect(empty.sum).toEqual(new Float32Array(all.trainableLayout.length));
+    const unclipped = { bert: all, examples, indices: [], l2Clip: Number.POSITIVE_INFINITY, shape };
+    expect(await clippedGradientSum(unclipped)).toMatchObject({ units: 0, sum: empty.sum });
   });
 
   test('from cached features it equals the whole backward pass, and the cache is bounded', async () => {
