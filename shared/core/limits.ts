@@ -2,7 +2,7 @@
  * Every bound on what another machine can make us hold, and why it is what it is. Printed by docs/LIMITS.md.
  */
 export const LIMITS = {
-  /** A control message; keys and shares of 1,000 neighbours fit in 1 MiB. */
+  /** A control message to the coordinator; the largest, shares for 255 holders with eight surplus seeds each, takes 0.4 MiB. */
   messageBytes: 1 << 20,
   /** One piece of a masked upload; large fetch bodies are slow in watched browsers, small ones cost requests. */
   chunkBytes: 4 << 20,
@@ -10,6 +10,10 @@ export const LIMITS = {
   ledgerEntryBytes: 65_535,
   /** Clients in one cohort on the complete graph. */
   cohortClients: 1_000,
+  /** Clients in the lists of one session (simulations; a plan allows 64): the keys of so many are 5 MB to each client. */
+  sessionClients: 10_000,
+  /** Chunks in one upload's manifest: the largest update in pieces of 20 kB. */
+  uploadChunks: 100_000,
   /** Trainable numbers in one update: BERT-large with room. */
   updateElements: 500_000_000,
   /** A line of a data file; longer ones are dropped and reported. */

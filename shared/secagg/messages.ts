@@ -12,8 +12,8 @@ import { boxBytes } from './shares.ts';
 /** The messages of secagg/1. Every body is attacker-controlled until `openMessage` has returned it. */
 export const SECAGG_PROTOCOL = 'secagg/1';
 
-/** Clients in one session: bounds every list. */
-const MAX_CLIENTS = 10_000;
+/** Bounds every list. */
+const MAX_CLIENTS = LIMITS.sessionClients;
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const b64 = (bytes: number) =>
@@ -133,7 +133,7 @@ const masked = z.strictObject({
   dimension: z.number().int().min(1).max(LIMITS.updateElements),
   chunkBytes: z.number().int().min(4).max(LIMITS.chunkBytes),
   /** SHA-256 of each chunk. */
-  chunks: z.array(hash).max(100_000),
+  chunks: z.array(hash).max(LIMITS.uploadChunks),
 });
 
 const opened = { share: b64(32), blinding: b64(32) };

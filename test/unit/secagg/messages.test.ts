@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { base64 } from '../../../shared/core/bytes.ts';
+import { LIMITS } from '../../../shared/core/limits.ts';
+import { MOST_SURPLUS_COMPONENTS } from '../../../shared/privacy/noise-ladder.ts';
 import {
   openMessage,
   parseBody,
@@ -10,6 +12,7 @@ import {
   signMessage,
   survivorsHash,
 } from '../../../shared/secagg/messages.ts';
+import { boxBytes } from '../../../shared/secagg/shares.ts';
 import { badlySigned, configOf, identity, names, rosterOf, serverSigner } from '../../support/secagg-session.ts';
 
 const config = configOf({ n: 5 });
@@ -70,6 +73,31 @@ describe('messages', () => {
       code('SECAGG_SIGNATURE'),
     );
     expect(sessionOf(changed)).not.toBe(sessionOf(config));
+  });
+
+  test('the largest message of a client fits the limit of a message, and no list is longer than a session', () => {
+    const key = base64(new Uint8Array(32));
+    const box = base64(new Uint8Array(boxBytes(MOST_SURPLUS_COMPONENTS)));
+    const surplusCommitments = new Array(MOST_SURPLUS_COMPONENTS).fill(key);
+    const shares = Array.from({ length: 255 }, () => ({
+      to: 'x'.repeat(64),
+      seedCommitment: key,
+      keyCommitment: key,
+      surplusCommitments,
+      box,
+    }));
+    const hash = '0'.repeat(64);
+    const head = { session: hash, sid: hash, clientId: 'x'.repeat(64), seedCommitment: key, noiseCommitment: key };
+    const largest = { body: { ...head, shares }, signature: base64(new Uint8Array(64)) };
+    expect(parseBody('shares', largest).shares).toHaveLength(255);
+    const frame = JSON.stringify({ round: 1e9, attempt: 1e6, name: 'shares', signed: largest });
+    expect(frame.length).toBeLessThan(LIMITS.messageBytes / 2);
+    const listOf = (n: number) => ({
+      body: { session: hash, sid: hash, survivors: names(n) },
+      signature: base64(new Uint8Array(64)),
+    });
+    expect(parseBody('survivors', listOf(LIMITS.sessionClients)).survivors).toHaveLength(LIMITS.sessionClients);
+    expect(() => parseBody('survivors', listOf(LIMITS.sessionClients + 1))).toThrow(code('SECAGG_MALFORMED'));
   });
 
   test('the order of fields does not matter; the order of lists does', () => {
