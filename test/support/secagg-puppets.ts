@@ -188,6 +188,18 @@ export class Puppets {
     return shares.length >= threshold ? combineShares(shares.slice(0, threshold)) : undefined;
   }
 
+  /** The surplus seed of a dealer out of the shares that these holders gave of it. */
+  surplusSeed(dealer: string, holders: readonly string[]): Uint8Array | undefined {
+    const ids = [...this.clients.keys()];
+    const { threshold } = this.get(dealer).config;
+    const shares = holders.flatMap((holder) => {
+      const answer = this.body(holder, 'unmask')?.shares.find((s) => s.of === dealer);
+      if (answer?.kind !== 'seed' || answer.surplus === null) return [];
+      return [{ x: ids.indexOf(holder) + 1, share: fromBase64(answer.surplus.share) }];
+    });
+    return shares.length >= threshold ? combineShares(shares.slice(0, threshold)) : undefined;
+  }
+
   /** What takes the masks of `id` with these others off its upload, out of its mask key. */
   pairStreams(id: string, secretKey: Uint8Array, others: readonly string[]): MaskStream[] {
     return others.flatMap((other) => {

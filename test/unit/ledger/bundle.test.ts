@@ -271,6 +271,12 @@ describe('a correctly signed log whose content is false', () => {
     ['an overspend', 'reserve', () => ({ epsilon: '3.5' }), 'BUDGET_EXCEEDED'],
     ['a release without reservation', 'round.release', () => ({ reservation: null }), 'UNRESERVED'],
     ['a small cohort', 'round.release', () => ({ survivors: 4 }), 'COHORT_SMALL'],
+    [
+      'less noise left in a sum than the plan commits to',
+      'round.release',
+      () => ({ noise: { sigma: '139999', unremoved: 0 } }),
+      'NOISE_SMALL',
+    ],
     ['a roster never logged', 'round.release', () => ({ rosterHash: 'c'.repeat(64) }), 'ROSTER_UNKNOWN'],
     ['a charge under the reservation', 'plan.close', () => ({ epsilon: '0.1' }), 'BUDGET_STATE'],
     [
@@ -296,6 +302,16 @@ describe('a correctly signed log whose content is false', () => {
   it('a consent by a key that no roster gives the client', async () => {
     const at = indexOf('consent');
     expect(faults(await report(at, () => ({ clientId: 'clinic-b' })))).toContain(`KEY_UNKNOWN@${at}`);
+  });
+
+  it('the committed noise, and more where a surplus could not be taken away, is no failure', async () => {
+    for (const noise of [
+      { sigma: '140000', unremoved: 0 },
+      { sigma: '150000.5', unremoved: 1 },
+    ])
+      expect(faults(await report(indexOf('round.release'), () => ({ noise })))).not.toContain(
+        `NOISE_SMALL@${indexOf('round.release')}`,
+      );
   });
 
   it('more rounds than the certificate covers', async () => {

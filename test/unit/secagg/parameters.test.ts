@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { TacitError } from '../../../shared/core/errors.ts';
+import { effectiveNoiseMultiplier, mechanismParameters } from '../../../shared/privacy/mechanism.ts';
 import { sharingParameters } from '../../../shared/secagg/parameters.ts';
 
 describe('threshold', () => {
@@ -38,5 +40,49 @@ describe('threshold', () => {
     expect(() => sharingParameters(rule)).toThrow(
       expect.objectContaining({ code: 'SECAGG_PARAMETERS', fix: expect.stringMatching(/./) }),
     );
+  });
+});
+
+describe('refused before anything is sent, with what would be allowed', () => {
+  const refusal = (action: () => unknown): TacitError => {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof TacitError) return error;
+    }
+    throw new Error('it was not refused');
+  };
+  const demand = { dimension: 1000, l2Clip: 1, noiseMultiplier: 1, minimumCohort: 4, colluders: 1, cohortMax: 16 };
+
+  test('n < 5', () => {
+    const { code, fix } = refusal(() => sharingParameters({ cohortSize: 4, colluders: 0, minimumCohort: 4 }));
+    expect([code, fix]).toEqual(['SECAGG_PARAMETERS', 'Invite at least 5 clients.']);
+    expect(sharingParameters({ cohortSize: 5, colluders: 0, minimumCohort: 4 }).threshold).toBe(3);
+  });
+
+  test('t − T_c < 3', () => {
+    const { code, fix } = refusal(() => sharingParameters({ cohortSize: 9, colluders: 6, minimumCohort: 9 }));
+    expect(code).toBe('SECAGG_PARAMETERS');
+    const colluders = Number(/at most (\d+) colluder/.exec(fix ?? '')?.[1]);
+    expect(colluders).toBe(5);
+    const { threshold } = sharingParameters({ cohortSize: 9, colluders, minimumCohort: 9 });
+    expect(threshold - colluders).toBeGreaterThanOrEqual(3);
+  });
+
+  test('a ring that can wrap with a probability above 1e-9', () => {
+    const { code, fix } = refusal(() => mechanismParameters({ ...demand, dimension: 1e6, ringBits: 16 }));
+    expect(code).toBe('PRIVACY_RING_WRAPS');
+    const ringBits = Number(/ringBits (\d+)/.exec(fix ?? '')?.[1]);
+    expect(ringBits).toBeGreaterThan(16);
+    expect(mechanismParameters({ ...demand, dimension: 1e6, ringBits }).wrapProbability).toBeLessThanOrEqual(1e-9);
+    expect(refusal(() => mechanismParameters({ ...demand, dimension: 1e6, ringBits: ringBits - 1 })).code).toBe(code);
+  });
+
+  test('noise that cannot be reached after the allowed drops', () => {
+    const { code, fix } = refusal(() => mechanismParameters({ ...demand, colluders: 4, ringBits: 32 }));
+    expect(code).toBe('PRIVACY_CLAIM_FALSE');
+    const minimumCohort = Number(/at least (\d+)/.exec(fix ?? '')?.[1]);
+    const allowed = mechanismParameters({ ...demand, colluders: 4, minimumCohort, ringBits: 32 });
+    expect(effectiveNoiseMultiplier(allowed, 4)).toBeGreaterThanOrEqual(1);
   });
 });
