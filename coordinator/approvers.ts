@@ -10,7 +10,7 @@ import type { Approval } from './budget-opening.ts';
 
 /** The list as it would be with these people in and those names out. */
 export function changedApprovers(
-  state: BudgetProjection,
+  state: Pick<BudgetProjection, 'approvers' | 'approverRevision'>,
   add: readonly { readonly name: string; readonly publicKey: string }[],
   remove: readonly string[],
 ): ApproverChange {

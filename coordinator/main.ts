@@ -10,6 +10,7 @@ import { packageRoot, packageVersion } from '../shared/node/package-root.ts';
 import { parsePlan } from '../shared/protocol/plan.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type Coordinator, startCoordinatorService } from './coordinator.ts';
+import { lockDataDir } from './data-dir-lock.ts';
 import { createHttpApp } from './http/app.ts';
 import { refuseUntilReady } from './http/not-ready.ts';
 import { openOwnLedger } from './key-rotation.ts';
@@ -32,7 +33,7 @@ export interface RunningCoordinator {
   close(): Promise<void>;
 }
 
-/** Composition of a coordinator: store, key, ledger, service, HTTP and socket.io. @throws PORT_TAKEN, STORE_*, KEYSTORE_*, LEDGER_* */
+/** Composition of a coordinator: store, key, ledger, service, HTTP and socket.io. @throws PORT_TAKEN, DATA_DIR_IN_USE, STORE_*, KEYSTORE_*, LEDGER_* */
 export async function startCoordinator(
   config: CoordinatorConfig,
   passphrase: string | undefined,
@@ -44,7 +45,9 @@ export async function startCoordinator(
   await listen(http, config.host, config.port);
   const localUrl = `http://${hostInUrl(config.host)}:${(http.address() as AddressInfo).port}`;
   const url = config.publicUrl ?? localUrl;
+  let release = async (): Promise<void> => undefined;
   try {
+    release = await lockDataDir(config.dataDir, localUrl);
     const store = await openConfiguredStore(config);
     const { identity, ledger } = await openOwnLedger({ config, store, passphrase, rng: systemRng });
     const { engine } = await selectNodeEngine();
@@ -77,10 +80,12 @@ export async function startCoordinator(
       http.closeAllConnections();
       await service.close();
       await store.close();
+      await release();
     };
     return { service, url, localUrl, operatorToken, keyProtection: identity.protection, close };
   } catch (error) {
     http.close();
+    await release();
     throw error;
   }
 }

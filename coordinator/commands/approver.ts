@@ -9,15 +9,15 @@ import type { LedgerReader } from '../../shared/ledger/reader.ts';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
 import { readYamlFile } from '../../shared/node/documents.ts';
 import { openKeystore } from '../../shared/node/keystore.ts';
+import type { PolicyView } from '../../shared/protocol/views.ts';
 import { changedApprovers, setApprovers } from '../approvers.ts';
 import { approveChange } from '../budget-opening.ts';
 import { parsedDocument } from '../documents.ts';
 import { passphraseFromEnvironment } from '../identity.ts';
-import { openOwnLedger } from '../key-rotation.ts';
-import { openConfiguredStore } from '../open-store.ts';
 import { readApproval } from './budget.ts';
 import { STORE_SETTINGS, withReader } from './ledger/reader.ts';
 import { configOf, withSettings } from './settings.ts';
+import { type Written, writing } from './writing.ts';
 
 const DOCUMENT_BYTES = 64 << 10;
 const person = z.strictObject({ name: z.string().min(1).max(200), publicKey: z.base64().length(44) });
@@ -54,20 +54,22 @@ function setCommand(): Command {
     .action(async (options: Record<string, unknown> & Change) => {
       const approvals = await Promise.all((options.approval ?? []).map(readApproval));
       const { config } = await configOf(options);
-      const store = await openConfiguredStore(config);
-      try {
-        const place = { config, store, passphrase: passphraseFromEnvironment(), rng: systemRng };
-        const { ledger } = await openOwnLedger(place);
-        const change = await proposed(ledger, options);
-        const { index } = await setApprovers(ledger, change, approvals);
-        const terminal = openTerminal(options['json'] === true);
-        terminal.emit({ approvers: change.approvers, ledgerIndex: index });
-        terminal.say(
-          `${change.approvers.map((a) => a.name).join(', ') || 'nobody'} may approve budgets: ledger entry ${index}`,
-        );
-      } finally {
-        await store.close();
-      }
+      const { change, ledgerIndex } = await writing(config, {
+        offline: async (ledger) => {
+          const change = await proposed(ledger, options);
+          return { change, ledgerIndex: (await setApprovers(ledger, change, approvals)).index };
+        },
+        online: async (coordinator) => {
+          const { approvers, revision } = await coordinator.get<PolicyView>('/api/v1/budgets/proposals');
+          const change = await proposedTo({ approvers: [...approvers], approverRevision: revision }, options);
+          return { change, ...(await coordinator.post<Written>('/api/v1/approvers', { change, approvals })) };
+        },
+      });
+      const terminal = openTerminal(options['json'] === true);
+      terminal.emit({ approvers: change.approvers, ledgerIndex });
+      terminal.say(
+        `${change.approvers.map((a) => a.name).join(', ') || 'nobody'} may approve budgets: ledger entry ${ledgerIndex}`,
+      );
     });
 }
 
@@ -126,11 +128,15 @@ async function ownSigner(file: string) {
   return signerFromSeed(seed);
 }
 
-async function proposed(reader: LedgerReader, { add = [], remove = [] }: Change) {
+async function proposed(reader: LedgerReader, change: Change) {
+  return proposedTo(await projection(reader), change);
+}
+
+async function proposedTo(state: Parameters<typeof changedApprovers>[0], { add = [], remove = [] }: Change) {
   const people = await Promise.all(
     add.map(async (file) => parsedDocument(person, await readYamlFile(file, DOCUMENT_BYTES), file)),
   );
-  return changedApprovers(await projection(reader), people, remove);
+  return changedApprovers(state, people, remove);
 }
 
 async function projection(reader: LedgerReader): Promise<BudgetProjection> {

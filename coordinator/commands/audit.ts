@@ -9,8 +9,9 @@ import { type CommandLineErrorCode, command, openTerminal } from '../../shared/n
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageVersion } from '../../shared/node/package-root.ts';
 import { type AuditDemand, type AuditReport, audit } from '../../shared/training/audit.ts';
+import { withWritableStore } from '../data-dir-lock.ts';
 import { openIdentity, passphraseFromEnvironment } from '../identity.ts';
-import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
+import { LEDGER_STREAM } from '../open-store.ts';
 import { readPlanFile } from '../plan-file.ts';
 import { writeVkey } from '../vkey.ts';
 import { configOf, withSettings } from './settings.ts';
@@ -101,8 +102,7 @@ async function record(
   planHash: string | null,
 ): Promise<number> {
   const { config } = await configOf(options);
-  const store = await openConfiguredStore(config);
-  try {
+  return withWritableStore(config, async (store) => {
     const { signer } = await openIdentity(config.dataDir, passphraseFromEnvironment(), systemRng);
     const ledger = await openLedger({ store, stream: LEDGER_STREAM, origin: config.origin, signer, clock: Date });
     const view = claim.toView();
@@ -133,9 +133,7 @@ async function record(
     await ledger.checkpoint();
     await writeVkey(config.dataDir, ledger.vkey);
     return index;
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 function numberOf(options: Record<string, unknown>, name: string): number {

@@ -15,10 +15,10 @@ import { openKeystore } from '../../shared/node/keystore.ts';
 import { type Approval, approve, openingEntry } from '../budget-opening.ts';
 import { parsedDocument } from '../documents.ts';
 import { passphraseFromEnvironment } from '../identity.ts';
-import { openOwnLedger } from '../key-rotation.ts';
 import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
 import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 import { configOf, withSettings } from './settings.ts';
+import { type Written, writing } from './writing.ts';
 
 const DOCUMENT_BYTES = 64 << 10;
 const STORE_SETTINGS = ['dataDir', 'store', 'origin'] as const;
@@ -55,18 +55,17 @@ function openCommand(): Command {
       const opening = await readOpening(file);
       const approvals = await Promise.all(options.approval.map(readApproval));
       const { config } = await configOf(options);
-      const store = await openConfiguredStore(config);
-      try {
-        const passphrase = passphraseFromEnvironment();
-        const { ledger } = await openOwnLedger({ config, store, passphrase, rng: systemRng });
-        const { index } = await new BudgetBook(ledger).open(openingEntry(opening, approvals));
-        await ledger.checkpoint();
-        const terminal = openTerminal(options['json'] === true);
-        terminal.emit({ opened: opening.budget, epsilon: opening.epsilon, delta: opening.delta, ledgerIndex: index });
-        terminal.say(`opened with epsilon ${opening.epsilon}, delta ${opening.delta}: ledger entry ${index}`);
-      } finally {
-        await store.close();
-      }
+      const { ledgerIndex } = await writing(config, {
+        offline: async (ledger) => {
+          const { index } = await new BudgetBook(ledger).open(openingEntry(opening, approvals));
+          await ledger.checkpoint();
+          return { ledgerIndex: index };
+        },
+        online: (coordinator) => coordinator.post<Written>('/api/v1/budgets', { opening, approvals }),
+      });
+      const terminal = openTerminal(options['json'] === true);
+      terminal.emit({ opened: opening.budget, epsilon: opening.epsilon, delta: opening.delta, ledgerIndex });
+      terminal.say(`opened with epsilon ${opening.epsilon}, delta ${opening.delta}: ledger entry ${ledgerIndex}`);
     });
 }
 

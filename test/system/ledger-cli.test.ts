@@ -321,8 +321,21 @@ describe('budgets of a running coordinator', () => {
         return JSON.parse(out) as object;
       }),
     );
+    // A second process never writes beside the coordinator: what has no address there is refused.
+    const { length } = await coordinator.service.ledger.entries(0);
+    const rotate = await tacit('ledger', 'rotate-key', '--reason', 'x', '--data-dir', 'data');
+    expect(rotate).toMatchObject({ code: 1, out: expect.stringContaining('DATA_DIR_IN_USE') });
+    const files = names.flatMap((_, i) => ['--approval', `${i}.approval.json`]);
+    for (const [i, approval] of approvals.entries())
+      await writeFile(file(`${i}.approval.json`), JSON.stringify(approval));
+    const once = await tacit('budget', 'open', 'opening.yaml', ...files.slice(0, 2), '--data-dir', 'data');
+    expect(once).toMatchObject({ code: 3, out: expect.stringContaining('BUDGET_UNAPPROVED') });
+    expect(await coordinator.service.ledger.entries(0)).toHaveLength(length);
     const alone = await post('budgets', { opening, approvals: [approvals[0], approvals[0]] });
     expect(alone.body.error?.code).toBe('BUDGET_UNAPPROVED');
+    // The command asks the coordinator.
+    expect(await tacit('budget', 'open', 'opening.yaml', ...files, '--data-dir', 'data')).toMatchObject({ code: 0 });
+    expect(coordinator.service.budgets()).toMatchObject([{ epsilon: 5 }]);
     expect(await post('budgets', { opening, approvals })).toMatchObject({ status: 201 });
     expect((await post('budgets', { opening: { ...opening, revision: 2, epsilon: '3' }, approvals })).status).not.toBe(
       201,

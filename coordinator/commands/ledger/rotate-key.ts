@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { systemRng } from '../../../shared/core/rng.ts';
 import { command, openTerminal } from '../../../shared/node/command-line.ts';
+import { withWritableStore } from '../../data-dir-lock.ts';
 import { passphraseFromEnvironment } from '../../identity.ts';
 import { rotateKey } from '../../key-rotation.ts';
-import { openConfiguredStore } from '../../open-store.ts';
 import { configOf, withSettings } from '../settings.ts';
 import { STORE_SETTINGS } from './reader.ts';
 
@@ -18,16 +18,13 @@ export function rotateKeyCommand(): Command {
     .option('--json', 'one JSON object')
     .action(async (options: Record<string, unknown> & { reason: string }) => {
       const { config } = await configOf(options);
-      const store = await openConfiguredStore(config);
-      try {
+      await withWritableStore(config, async (store) => {
         const place = { config, store, passphrase: passphraseFromEnvironment(), rng: systemRng };
         const { index, vkey } = await rotateKey(place, options.reason);
         const terminal = openTerminal(options['json'] === true);
         terminal.emit({ rotated: true, ledgerIndex: index, vkey });
         terminal.say(`the ledger has a new key since entry ${index}, signed by the old and the new one: ${vkey}`);
         terminal.say('Participants follow by themselves. Join links that were made before stay valid.');
-      } finally {
-        await store.close();
-      }
+      });
     });
 }
