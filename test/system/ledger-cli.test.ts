@@ -324,7 +324,7 @@ describe('budgets of a running coordinator', () => {
     // A second process never writes beside the coordinator: what has no address there is refused.
     const { length } = await coordinator.service.ledger.entries(0);
     const rotate = await tacit('ledger', 'rotate-key', '--reason', 'x', '--data-dir', 'data');
-    expect(rotate).toMatchObject({ code: 1, out: expect.stringContaining('DATA_DIR_IN_USE') });
+    expect(rotate).toMatchObject({ code: 2, out: expect.stringContaining('DATA_DIR_IN_USE') });
     const files = names.flatMap((_, i) => ['--approval', `${i}.approval.json`]);
     for (const [i, approval] of approvals.entries())
       await writeFile(file(`${i}.approval.json`), JSON.stringify(approval));
