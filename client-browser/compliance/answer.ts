@@ -16,7 +16,8 @@ export function answerSection(
   if (check.state === 'running') return running(check.share);
   const ledgerProblems = check.state === 'failed' ? [failure(check, reachable)] : check.audit.problems;
   const problems = [...ledgerProblems, ...overspent];
-  return html`<section class="answer ${problems.length === 0 ? 'answer-good' : 'answer-bad'} stack" aria-labelledby="answer-title">
+  const tone = problems.length > 0 ? 'bad' : (budgets ?? []).some(usedUp) ? 'warn' : 'good';
+  return html`<section class="answer answer-${tone} stack" aria-labelledby="answer-title">
     <div role="status"><h2 id="answer-title">${sentence(check, budgets ?? [], problems.length)}</h2></div>
     ${
       problems.length === 0
@@ -49,9 +50,9 @@ function sentence(check: Check, budgets: readonly BudgetView[], problems: number
       ? 'the ledger is empty, and its signature is good'
       : `the ledger is verified to entry ${size - 1} on this device`;
   if (budgets.length === 0) return `No budget is open; ${ledger}`;
-  const used = budgets.filter((b) => b.left <= b.epsilon * 1e-9).length;
+  const used = budgets.filter(usedUp).length;
   if (budgets.length === 1)
-    return `The one dataset is inside policy${used === 1 ? ' and its budget used up' : ''}; ${ledger}`;
+    return `The one dataset is inside policy${used === 1 ? ' and its budget is used up' : ''}; ${ledger}`;
   const some = used === 0 ? '' : `, ${used} with the budget used up`;
   return `All ${budgets.length} datasets are inside policy${some}; ${ledger}`;
 }
@@ -81,8 +82,12 @@ function found(check: Extract<Check, { state: 'done' }>): TemplateResult {
   </details>`;
 }
 
+function usedUp(b: BudgetView): boolean {
+  return b.left <= b.epsilon * 1e-9;
+}
+
 /** What was computed again from the entries. */
 function claims({ runs, budgets }: Audit): string {
   const epsilons = runs.filter((r) => r.recomputedEpsilon !== null).length;
-  return `The signatures in the entries are good, ${plural(budgets.length, 'budget')} add up, and the ε of ${plural(epsilons, 'plan')} follows from the plan’s own parameters.`;
+  return `The signatures in the entries are good, ${plural(budgets.length, 'budget adds up', 'budgets add up')}, and the ε of ${plural(epsilons, 'plan')} follows from the plan’s own parameters.`;
 }

@@ -13,7 +13,7 @@ export function budgetsSection(budgets: readonly BudgetView[], verified: boolean
       <h2 id="budgets-title">Budgets</h2>
       ${verified ? nothing : notice('warn', 'Not verified.', 'These numbers are the coordinator’s own; this device could not confirm them.')}
       ${budgets.length === 0 ? html`<p class="soft">No budget is open yet.</p>` : nothing}
-      ${budgets.map((b, i) => budget(b, i))}
+      ${budgets.map((b, i) => budget(b, i, verified))}
     </section>
     ${budgets.map(timeline)}`;
 }
@@ -22,11 +22,11 @@ function name(b: BudgetView): string {
   return `${b.scope}, one ${b.unit}, ${b.period}`;
 }
 
-function budget(b: BudgetView, i: number): TemplateResult {
+function budget(b: BudgetView, i: number, verified: boolean): TemplateResult {
   return html`<article class="stack-tight" aria-labelledby="budget-${i}">
     <div class="row between">
       <h3 id="budget-${i}">${name(b)}</h3>
-      ${state(b)}
+      ${state(b, verified)}
     </div>
     ${gauge({ label: name(b), total: b.epsilon, spent: b.spent, reserved: b.reserved })}
     ${
@@ -39,10 +39,10 @@ function budget(b: BudgetView, i: number): TemplateResult {
 }
 
 /** Words, not a tick: whether an ε is acceptable is for people to decide. */
-function state(b: BudgetView): TemplateResult {
+function state(b: BudgetView, verified: boolean): TemplateResult {
   if (b.spent + b.reserved > b.epsilon * (1 + 1e-9)) return badge('over budget', 'bad');
   if (b.left <= b.epsilon * 1e-9) return badge('used up: no more training', 'warn');
-  return badge('inside its budget');
+  return verified ? badge('inside its budget') : badge('not confirmed', 'warn');
 }
 
 function timeline(b: BudgetView): TemplateResult {
@@ -62,7 +62,7 @@ function chart(b: BudgetView): ChartSpec {
     range: [0, Math.max(b.epsilon * 1.08, ...b.timeline.map((t) => t.epsilon * 1.08), 0.1)],
     series: [
       { label: 'spent', style: 1, draw: 'step', values: b.timeline.map((t) => (isRefusal(t.kind) ? null : t.epsilon)) },
-      { label: 'budget', style: 2, values: b.timeline.map(() => b.epsilon) },
+      { label: 'budget now', style: 2, values: b.timeline.map(() => b.epsilon) },
       {
         label: 'refused',
         style: 3,

@@ -1,5 +1,6 @@
 import { html, type TemplateResult } from 'lit';
 import type { BudgetView } from '../../shared/protocol/views.ts';
+import { sentence } from '../lib/format.ts';
 
 /** What the numbers rest on, layer by layer as in NIST SP 800-226, the top resting on all below; and what they do not cover. */
 export function restsOnSection(budgets: readonly BudgetView[]): TemplateResult {
@@ -33,11 +34,11 @@ function layers(budgets: readonly BudgetView[]): readonly (readonly [string, str
       'Unit',
       guarantee === null
         ? 'One record, unless a plan says person or client.'
-        : `One ${guarantee.unit}; neighbouring data sets differ by ${guarantee.neighbouringRelation}. Somebody with several records has several times the loss.`,
+        : `One ${guarantee.unit}; neighbouring data sets differ by ${guarantee.neighbouringRelation}.${guarantee.unit === 'record' ? ' Somebody with several records has several times the loss.' : ''}`,
     ],
     [
       'Mechanism',
-      `${or(guarantee?.mechanism, 'Clipping of every unit’s gradient, then discrete Gaussian noise added by the participants in shares')}. Accounting: ${or(guarantee?.accountant, 'privacy-loss distributions, rounded to the safe side')}.`,
+      `${sentence(or(guarantee?.mechanism, 'clipping of every unit’s gradient, then discrete Gaussian noise added by the participants in shares'))} Accounting: ${or(guarantee?.accountant, 'privacy-loss distributions, rounded to the safe side')}.`,
     ],
     [
       'Trust model',

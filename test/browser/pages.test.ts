@@ -558,7 +558,7 @@ describe('compliance page', () => {
     });
     await expect
       .poll(() => answer(page).textContent())
-      .toContain('its budget used up; the ledger is verified to entry 11');
+      .toContain('its budget is used up; the ledger is verified to entry 11');
     await page.getByText('used up: no more training').waitFor();
     await expectSound('compliance-exhausted');
   });
@@ -636,6 +636,10 @@ describe('compliance page', () => {
     const html = (await take('Report with Art. 30 record')).toString('utf8');
     for (const words of ['Art. 30(1)(b)', 'to be filled in by the controller', 'SP 800-226', 'CCPA'])
       expect(html).toContain(words);
+    const rendered = await page.context().newPage();
+    await rendered.setContent(html);
+    await screenshot(rendered, 'report');
+    expect(await axeProblems(rendered)).toEqual([]);
     const [draft] = JSON.parse((await take('Registry draft')).toString('utf8'));
     expect(draft).toMatchObject({
       status: 'Draft',

@@ -350,7 +350,7 @@ describe('budgets of a running coordinator', () => {
       out: expect.stringMatching(/mail +record +2026 +4\.000 +3\.000 +0\.000 +1\.000/),
     });
     expect(report.out).not.toContain('who approved');
-  });
+  }, 180_000);
 });
 
 async function write(path: string, bytes: Uint8Array): Promise<void> {

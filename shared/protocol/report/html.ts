@@ -19,7 +19,7 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-top: 1px solid #d5d9de; p
 h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid #e4e7eb; overflow-wrap: anywhere; }
-th { font-weight: 600; } thead th { border-bottom-color: #1b1f24; }
+th { font-weight: 600; overflow-wrap: normal; } td.v { white-space: nowrap; } thead th { border-bottom-color: #1b1f24; }
 td.n, th.n { text-align: right; } .soft { color: #57606a; } .small { font-size: .88em; }
 .hash { font: .85em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .bar { height: .7rem; border: 1px solid #1b1f24; margin: .4rem 0; } .bar div { height: 100%; background: #2f5d50; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
@@ -102,8 +102,14 @@ function facts(rows: readonly Fact[], head: string): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const cells = (row: readonly (string | number)[]): string => row.map((c) => `<td>${text(String(c))}</td>`).join('');
+  const cells = (row: readonly (string | number)[]): string => row.map(cell).join('');
   return `<table><thead><tr>${head.map((h) => `<th>${h}</th>`).join('')}</tr></thead><tbody>${rows.map((r) => `<tr>${cells(r)}</tr>`).join('')}</tbody></table>`;
+}
+
+/** Numbers stay on one line; words and hashes may break. */
+function cell(value: string | number): string {
+  const number = /^[\d.e-]{1,24}$/.test(String(value));
+  return `<td${number ? ' class="v"' : ''}>${text(String(value))}</td>`;
 }
 
 function list(title: string, items: readonly string[]): string {

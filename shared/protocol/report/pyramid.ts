@@ -27,7 +27,7 @@ export function pyramid(run: RunAccount): readonly Fact[] {
     ),
     layer(
       'Security and access control',
-      'messages signed, keys encrypted at rest, uploads masked; the ledger is cosigned by the clients',
+      'messages signed, keys encrypted at rest, uploads masked; clients check the ledger and cosign what they checked',
       'this software',
     ),
     layer(
