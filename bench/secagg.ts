@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { useOpensslCrypto } from '../shared/node/native-crypto.ts';
+import { browserRows } from './secagg/browser.ts';
 import { clientRows } from './secagg/client.ts';
 import { loadRow } from './secagg/measure.ts';
 import { memoryRows } from './secagg/memory.ts';
@@ -7,7 +8,7 @@ import { serverRows } from './secagg/server.ts';
 import { simulationRows } from './secagg/simulation.ts';
 
 /**
- * `--dimension N --clients N --only client,server,memory,simulation --simulated N`: BERT-base, ten clients and a simulated
+ * `--dimension N --clients N --only client,server,memory,browser,simulation --simulated N`: BERT-base, ten clients and a simulated
  * thousand, unless said otherwise.
  */
 if (import.meta.url === `file://${process.argv[1]}`) {
@@ -15,7 +16,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     options: {
       dimension: { type: 'string', default: '110000000' },
       clients: { type: 'string', default: '10' },
-      only: { type: 'string', default: 'client,server,memory,simulation' },
+      only: { type: 'string', default: 'client,server,memory,browser,simulation' },
       simulated: { type: 'string', default: '1000' },
     },
   });
@@ -25,6 +26,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     client: () => clientRows(dimension, clients),
     server: () => serverRows(dimension),
     memory: () => memoryRows(dimension, clients),
+    browser: () => browserRows(dimension, clients),
     simulation: () => simulationRows(Number(values.simulated), 10_000),
   } as const;
   console.log(JSON.stringify(loadRow()));

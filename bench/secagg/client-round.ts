@@ -1,4 +1,4 @@
-import type { Rng } from '../../shared/core/rng.ts';
+import { type Rng, systemRng } from '../../shared/core/rng.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
 import type { MaskStream } from '../../shared/secagg/mask.ts';
@@ -45,4 +45,14 @@ export async function clientRound(
   const masked = await maskStream(noised, streams(clients, rng), CHUNK_BYTES);
   for (let i = 0; i < masked.count; i++) sent((await masked.chunk(i)).bytes);
   return masked;
+}
+
+/** Seconds on the wall that a round takes, after a short one that warms up. */
+export async function timedRound(demand: ClientDemand): Promise<number> {
+  const round = (dimension: number): Promise<unknown> =>
+    clientRound(new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension)), { ...demand, dimension }, systemRng);
+  await round(Math.min(demand.dimension, 1 << 20));
+  const start = performance.now();
+  await round(demand.dimension);
+  return (performance.now() - start) / 1000;
 }
