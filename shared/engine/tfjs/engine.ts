@@ -1,7 +1,7 @@
 import { TacitError } from '../../core/errors.ts';
 import type { Engine, EngineErrorCode, Feeds, Fetches, Parameter, Step } from '../engine.ts';
 import { type Graph, lastUses, type Value } from '../graph.ts';
-import { runNode, type Tensor, type Tf } from './kernels.ts';
+import { matmulOn, runNode, type Tensor, type Tf } from './kernels.ts';
 
 /**
  * Engine over TensorFlow.js on a backend that the caller has registered: `tensorflow`, `webgpu`, `webgl`, `wasm` or
@@ -46,6 +46,7 @@ function tfjsStep(
   lost: Promise<never> | undefined,
 ): Step {
   const free = lastUses(graph);
+  const matmul = matmulOn(tf, backend);
   return {
     async run(feeds, fetches) {
       if (tf.getBackend() !== backend) await tf.setBackend(backend);
@@ -58,7 +59,7 @@ function tfjsStep(
         for (const [i, node] of graph.nodes.entries()) {
           const inputs = node.inputs.map((id) => (own.get(id) ?? given.get(id)) as Tensor);
           const shape = (graph.values[node.outputs[0] as number] as Value).shape;
-          const outputs = runNode(tf, node, inputs, shape, backend === 'wasm');
+          const outputs = runNode(tf, node, inputs, shape, matmul);
           for (const [k, id] of node.outputs.entries()) own.set(id, outputs[k] as Tensor);
           for (const id of free[i] as readonly number[]) dispose(own, id);
         }

@@ -1,5 +1,6 @@
 import type * as TensorFlow from '@tensorflow/tfjs';
 import type { Node } from '../graph.ts';
+import { type Matmul, wasmMatmul } from './wasm-matmul.ts';
 
 export type Tf = typeof TensorFlow;
 export type Tensor = TensorFlow.Tensor;
@@ -10,14 +11,14 @@ export function runNode(
   node: Node,
   inputs: readonly Tensor[],
   shape: readonly number[],
-  slowBatches: boolean,
+  matmul: Matmul,
 ): Tensor[] {
   const [a, b] = inputs as [Tensor, Tensor];
   switch (node.op) {
     case 'matmul':
-      return [slowBatches ? looped(tf, node, a, b) : tf.matMul(a, b, node.transposeA, node.transposeB)];
+      return [matmul(a, b, node.transposeA, node.transposeB)];
     case 'linear':
-      return [linear(tf, inputs, slowBatches)];
+      return [linear(tf, inputs, matmul)];
     case 'dotRows':
       return [tf.tidy(() => tf.sum(tf.mul(a, b), [...a.shape.keys()].slice(1)))];
     case 'normalise':
@@ -79,23 +80,27 @@ function elementwise(tf: Tf, op: Exclude<Node['op'], 'matmul' | 'linear'>, a: Te
 }
 
 /** No fused bias: on wasm `tf.fused.matMul` adds it once per 48-wide block on its slow path. */
-function linear(tf: Tf, [x, weight, bias]: readonly Tensor[], slowBatches: boolean): Tensor {
+function linear(tf: Tf, [x, weight, bias]: readonly Tensor[], matmul: Matmul): Tensor {
   return tf.tidy(() => {
-    const product = slowBatches
-      ? tf.matMul(x as Tensor, tf.transpose(weight as Tensor))
-      : tf.matMul(x as Tensor, weight as Tensor, false, true);
+    const product = matmul(x as Tensor, weight as Tensor, false, true);
     return bias === undefined ? product : tf.add(product, bias);
   });
 }
 
+/** Matrix products on a backend: for wasm our own, or where those cannot be had a loop over what it is fast in. */
+export function matmulOn(tf: Tf, backend: string): Matmul {
+  if (backend !== 'wasm') return (a, b, transposeA, transposeB) => tf.matMul(a, b, transposeA, transposeB);
+  return wasmMatmul(tf) ?? ((a, b, transposeA, transposeB) => looped(tf, a, b, transposeA, transposeB));
+}
+
 /**
- * Matrix products for the wasm backend, which is fast (XNNPACK) only for one untransposed pair at a time: transposed or
- * batched ones run a scalar loop 20 times slower.
+ * For the wasm backend, which is fast (XNNPACK) only for one untransposed pair at a time: transposed or batched ones run a
+ * scalar loop 20 times slower.
  */
-function looped(tf: Tf, node: Extract<Node, { op: 'matmul' }>, a: Tensor, b: Tensor): Tensor {
+function looped(tf: Tf, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
   return tf.tidy(() => {
-    const left = node.transposeA ? swapLast(tf, a) : a;
-    const right = node.transposeB ? swapLast(tf, b) : b;
+    const left = transposeA ? swapLast(tf, a) : a;
+    const right = transposeB ? swapLast(tf, b) : b;
     const [m, k, n] = [left.shape.at(-2) as number, left.shape.at(-1) as number, right.shape.at(-1) as number];
     if (left.rank === 2) return tf.matMul(left, right);
     const batch = left.shape.slice(0, -2);
