@@ -41,6 +41,8 @@ test('a browser trains in masked rounds with five Node clients, from the link to
   for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
   const { page, complaints } = await openPage(browser, run.link);
   page.setDefaultTimeout(90_000);
+  const workers: string[] = [];
+  page.on('worker', (worker) => workers.push(worker.url()));
   await page.getByText('matches your invitation').waitFor();
   await page.getByLabel('Your name or organisation').fill('A browser');
   await page.getByRole('button', { name: 'Connect' }).click();
@@ -65,8 +67,13 @@ test('a browser trains in masked rounds with five Node clients, from the link to
   });
   const released = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done');
   expect(released.map((r) => r.funnel.survived)).toEqual([6, 6, 6, 6, 6]);
+  // The page's own thread has fetched no engine, so what was computed was computed in a worker.
+  expect(workers.length).toBeGreaterThan(0);
+  const fetched = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name));
+  expect(fetched.length).toBeGreaterThan(0);
+  expect(fetched.filter((name) => /tfjs|tensorflow|\.wasm/i.test(name))).toEqual([]);
   expect(complaints).toEqual([]);
-});
+}, 180_000);
 
 test('the compliance page verifies what that run left', async () => {
   const { page, complaints } = await openPage(browser, `${site.url}/compliance.html#entry=4`);
