@@ -2,16 +2,13 @@ import { TacitError } from '../core/errors.ts';
 import { sha256HexAsync } from '../core/hash.ts';
 import { littleEndianBytes } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
-import { isNoisedStream, type NoisedStream } from '../privacy/noised-stream.ts';
+import type { NoisedStream } from '../privacy/noised-stream.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { addMasks, type MaskSource, type MaskStream, maskSource } from './mask.ts';
+import { checkMaskable, reused } from './mask-once.ts';
 
 /** Only this module holds it, so only {@link maskStream} can make a {@link MaskedStream}. */
 const mint = Symbol('masked stream');
-
-function reused(what: string): TacitError<SecaggErrorCode> {
-  return new TacitError('SECAGG_MASK_REUSED', what, { fix: 'Train and noise again for a new session.' });
-}
 
 /**
  * A noised vector under all its masks, made chunk by chunk as it is uploaded. A chunk that is asked for again is made again
@@ -95,8 +92,6 @@ export function isMaskedStream(value: unknown): value is MaskedStream {
   return Masked.is(value);
 }
 
-const consumed = new WeakSet<NoisedStream>();
-
 /**
  * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4), made when it is sent. A noised stream can be
  * masked once, because its noise protects one release only. Erases the streams' keys.
@@ -108,9 +103,7 @@ export async function maskStream(
   streams: readonly MaskStream[],
   chunkBytes: number,
 ): Promise<MaskedStream> {
-  if (!isNoisedStream(noised) || consumed.has(noised) || streams.length === 0)
-    throw reused('only a noised vector can be masked, once');
-  consumed.add(noised);
+  checkMaskable(noised, streams);
   const masks = await Promise.all(streams.map(maskSource));
   for (const { key } of streams) key.fill(0);
   return new Masked(mint, noised, masks, chunkBytes);

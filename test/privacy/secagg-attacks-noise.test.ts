@@ -1,14 +1,43 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { errorCode } from '../../shared/core/errors.ts';
+import { seededRng } from '../../shared/core/rng.ts';
+import { ChunkSpace } from '../../shared/kernels/chunk-space.ts';
+import { parseYaml } from '../../shared/node/documents.ts';
+import { ParticipantMemory } from '../../shared/participant/memory.ts';
+import { type RoundContext, RoundParticipant } from '../../shared/participant/round.ts';
 import { addComponents } from '../../shared/privacy/component-noise.ts';
+import { mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { varianceOf } from '../../shared/privacy/noise-ladder.ts';
-import type { Signed } from '../../shared/secagg/messages.ts';
+import { type NoisedStream, noisedStream } from '../../shared/privacy/noised-stream.ts';
+import { commitTerms, stageMechanism } from '../../shared/protocol/commitment.ts';
+import { parsePlan } from '../../shared/protocol/plan.ts';
+import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
+import { addInto, addStreams, type MaskStream, removeMasks } from '../../shared/secagg/mask.ts';
+import { maskStream } from '../../shared/secagg/masked-stream.ts';
+import type { SecaggConfig, Signed } from '../../shared/secagg/messages.ts';
 import { sessionLadder, surplusOf } from '../../shared/secagg/noise-seeds.ts';
+import { type ServerEffect, type ServerEvent, serverReduce, startServer } from '../../shared/secagg/server.ts';
+import { createMemoryStore } from '../../shared/store/memory.ts';
+import { layoutOf } from '../../shared/tensor/layout.ts';
+import { planText } from '../support/federation.ts';
 import { Puppets } from '../support/secagg-puppets.ts';
-import { configOf, names } from '../support/secagg-session.ts';
+import { addTo, configOf, identity, names, rosterOf, serverSigner } from '../support/secagg-session.ts';
 
 /** Attacks on the noise. Each twice, as in secagg-attacks. */
 const seam = vi.hoisted(() => ({ off: new Set<string>() }));
 vi.mock('../../shared/secagg/client-checks.ts', async (original) => {
+  const { switchable } = await import('../support/switchable.ts');
+  return switchable(await original<object>(), seam.off);
+});
+vi.mock('../../shared/secagg/mask-once.ts', async (original) => {
+  const { switchable } = await import('../support/switchable.ts');
+  return switchable(await original<object>(), seam.off);
+});
+vi.mock('../../shared/participant/round-terms.ts', async (original) => {
+  const { switchable } = await import('../support/switchable.ts');
+  return switchable(await original<object>(), seam.off);
+});
+vi.mock('../../shared/privacy/mechanism.ts', async (original) => {
   const { switchable } = await import('../support/switchable.ts');
   return switchable(await original<object>(), seam.off);
 });
@@ -73,5 +102,200 @@ describe('a larger survivor set shown to some opens noise that the sum needs', (
     expect(sum).toEqual(rest);
     const left = (4 * varianceOf(ladder, 2)) / config.committedSigma ** 2;
     expect(left).toBeCloseTo(4 / 5, 9);
+  });
+});
+
+describe('the same noised vectors under the masks of two sessions', () => {
+  const dimension = 100;
+  const mechanism = mechanismParameters({
+    dimension,
+    l2Clip: 1,
+    noiseMultiplier: 1,
+    minimumCohort: 4,
+    colluders: 0,
+    cohortMax: 6,
+    ringBits: 32,
+  });
+  const noise = (id: string) => [{ key: seededRng(`noise ${id}`).bytes(32), sigma: mechanism.localSigma }];
+
+  /** The sum of these clients' uploads as a session opens it. */
+  async function opened(streams: ReadonlyMap<string, NoisedStream>, ids: readonly string[], session: string) {
+    const sum = new Uint32Array(dimension);
+    for (const id of ids) {
+      const mask = (sign: 1 | -1): MaskStream => ({ key: seededRng(`mask ${session} ${id}`).bytes(32), sign });
+      const upload = await maskStream(streams.get(id) as NoisedStream, [mask(1)], 4 * dimension);
+      addInto(sum, (await upload.chunk(0)).bytes, 0);
+      await addStreams(sum, [mask(-1)]);
+    }
+    return sum;
+  }
+
+  async function attack(): Promise<{ stolen: Uint32Array; own: Uint32Array }> {
+    const streams = new Map<string, NoisedStream>();
+    for (const [i, id] of six.entries()) {
+      const update = new Float32Array(dimension).fill(0.01 * i);
+      streams.set(id, await noisedStream(update, mechanism, seededRng(`dither ${id}`), 1, noise(id)));
+    }
+    const stolen = await opened(streams, six, 'round 1.1');
+    addTo(stolen, await opened(streams, [c1, c2, c3, c4, c5], 'round 1.2'), -1);
+    const victim = streams.get(c6) as NoisedStream;
+    const own = await ChunkSpace.use(dimension, async (space) => {
+      await victim.chunk(space, 0);
+      return space.target.slice(0, dimension);
+    });
+    return { stolen, own };
+  }
+
+  test('caught: a noised vector is masked once', async () => {
+    await expect(attack()).rejects.toMatchObject({ code: 'SECAGG_MASK_REUSED' });
+  });
+
+  test('without that check one sum minus the other is the vector of the client that the second one lacks', async () => {
+    seam.off.add('checkMaskable');
+    const { stolen, own } = await attack();
+    expect(stolen).toEqual(own);
+  });
+});
+
+describe('a session with other terms than were consented to', () => {
+  /** The plan's noise is shared by at most six clients. */
+  const dimension = 20_000;
+  const text = planText({ rounds: 1 }).replace('ringBits: 32', 'ringBits: 32, maximumCohort: 6');
+  const plan = parsePlan(parseYaml(text, 'plan'), 'plan');
+  const terms = commitTerms(plan, [], [layoutOf([{ name: 'classifier.weight', shape: [2, dimension / 2] }])]);
+  const mechanism = stageMechanism(terms, 0);
+
+  /** A whole round of real participants, whose updates are zero: what the sum opens to is noise. */
+  async function opened(n: number, change: Partial<SecaggConfig>): Promise<{ codes: unknown[]; variance: number }> {
+    const cohort = names(n);
+    const { minimumCohort } = configOf({ n, colluders: 1 });
+    const config: SecaggConfig = {
+      ...configOf({ n, colluders: 1, minimumCohort, dimension, chunkBytes: 1 << 20 }),
+      scale: mechanism.scale,
+      l2Clip: mechanism.l2Clip,
+      committedSigma: mechanism.committedSigma,
+      layoutSha256: terms.stages[0]?.layoutSha256 as string,
+      ...change,
+    };
+    const manifest = encodeWeightsManifest({ overlays: [], trainable: '11'.repeat(32) });
+    const sum = new Uint32Array(dimension);
+    const uploads = new Map<string, Uint8Array[]>();
+    const participants = new Map<string, RoundParticipant>();
+    const codes: unknown[] = [];
+    const jobs: (() => Promise<void>)[] = [];
+    let { state, effects } = startServer({ config, signer: serverSigner, roster: rosterOf(cohort) });
+    const join = async (id: string, signed: unknown): Promise<void> => {
+      const context: RoundContext = {
+        clientId: id,
+        signer: identity(id),
+        serverPublicKey: serverSigner.publicKey,
+        roster: rosterOf(cohort),
+        terms,
+        memory: await ParticipantMemory.open(createMemoryStore()),
+        trainer: {
+          update: async () => ({ sum: new Float32Array(dimension), units: 1, examples: 1, loss: 0 }),
+          dispose: async () => {},
+        },
+        rng: seededRng(`terms/${id}`),
+        clock: { now: () => 0 },
+        emit: () => {},
+        send: async ({ name, signed: message }) => {
+          const event: ServerEvent =
+            name === 'masked'
+              ? { kind: 'uploaded', from: id, manifest: message }
+              : { kind: 'message', from: id, name: name as 'advertise', signed: message };
+          jobs.push(async () => happen(event));
+        },
+        blob: async (sha256) => (sha256 === config.weightsSha256 ? manifest : new Uint8Array(4 * dimension)),
+        upload: async (stream) => {
+          const chunks = [];
+          for (let i = 0; i < stream.count; i++) chunks.push((await stream.chunk(i)).bytes);
+          uploads.set(id, chunks);
+        },
+      };
+      try {
+        const participant = new RoundParticipant(context, signed);
+        participants.set(id, participant);
+        await participant.start();
+      } catch (error) {
+        codes.push(errorCode(error));
+      }
+    };
+    const carryOut = (some: readonly ServerEffect[]): void => {
+      for (const effect of some) {
+        if (effect.kind === 'send')
+          jobs.push(async () => {
+            if (effect.name === 'config') return join(effect.to, effect.signed);
+            try {
+              await participants.get(effect.to)?.receive(effect.name, effect.signed);
+            } catch (error) {
+              codes.push(errorCode(error));
+            }
+          });
+        if (effect.kind === 'add')
+          jobs.push(async () => {
+            for (const chunk of uploads.get(effect.clientId) ?? []) addInto(sum, chunk, 0);
+          });
+        if (effect.kind === 'unmask') jobs.push(async () => removeMasks(sum, effect));
+      }
+    };
+    function happen(event: ServerEvent): void {
+      ({ state, effects } = serverReduce(state, event));
+      carryOut(effects);
+    }
+    carryOut(effects);
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+    if (codes.length > 0) return { codes, variance: Number.NaN };
+    expect(state.phase).toBe('finished');
+    const variance = new Int32Array(sum.buffer).reduce((total, x) => total + x * x, 0) / dimension;
+    return { codes, variance };
+  }
+  /** What the guarantee against the coordinator alone counts on, in the largest cohort of the plan. */
+  const promised = mechanism.committedSigma ** 2 * (6 / 5);
+
+  test('as consented to, six clients leave the noise of the guarantee', async () => {
+    const { codes, variance } = await opened(6, {});
+    expect(codes).toEqual([]);
+    expect(variance / promised).toBeGreaterThan(0.96);
+    expect(variance / promised).toBeLessThan(1.04);
+  });
+
+  const rows = [
+    {
+      what: 'weaker noise',
+      n: 5,
+      change: { committedSigma: mechanism.committedSigma * 0.8 },
+      left: (0.64 * 5) / 4 / (6 / 5),
+    },
+    { what: 'a cohort larger than the plan’s', n: 10, change: {}, left: 10 / 9 / (6 / 5) },
+  ];
+
+  test.each(rows)(
+    '$what — caught before anything is sent: every client recomputes the terms',
+    async ({ n, change }) => {
+      const { codes } = await opened(n, change);
+      expect(codes).toEqual(names(n).map(() => 'PLAN_CLAIM_FALSE'));
+    },
+  );
+
+  test.each(rows)(
+    '$what — without checkAgainstTerms the sum opens with less noise than the guarantee counts on',
+    async ({ n, change, left }) => {
+      seam.off.add('checkAgainstTerms');
+      const { codes, variance } = await opened(n, change);
+      expect(codes).toEqual([]);
+      expect(variance / promised).toBeLessThan(0.96);
+      expect(Math.abs(variance / promised / left - 1)).toBeLessThan(0.04);
+    },
+  );
+
+  test('hardly any noise — caught again by the mechanism, and without that check the sum lies open', async () => {
+    seam.off.add('checkAgainstTerms');
+    const none = { committedSigma: 1 };
+    expect((await opened(5, none)).codes).toEqual(names(5).map(() => 'PRIVACY_NOISE_TOO_SMALL'));
+    seam.off.add('checkComponents');
+    const { codes, variance } = await opened(5, none);
+    expect(codes).toEqual([]);
+    expect(variance / promised).toBeLessThan(1e-3);
   });
 });

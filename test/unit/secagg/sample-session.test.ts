@@ -80,11 +80,19 @@ describe('docs/PROTOCOL.md', () => {
     expect(plain).toEqual(Uint32Array.of(10, 100, 1000, 10_000));
   });
 
-  test('lists every error code', () => {
-    const source = readFileSync(new URL('../../../shared/secagg/errors.ts', import.meta.url), 'utf8');
-    const codes = source.match(/'SECAGG_[A-Z_]+'/g) ?? [];
-    const document = readFileSync(documentFile, 'utf8');
-    expect(codes.length).toBeGreaterThan(20);
-    for (const code of codes) expect(document).toContain(`\`${code.slice(1, -1)}\``);
+  test.each([
+    ['SecaggErrorCode', 'secagg'],
+    ['ProtocolErrorCode', 'protocol'],
+    ['PrivacyErrorCode', 'privacy'],
+  ])('its tables of codes are the union %s, no more and no less', (union, area) => {
+    const source = readFileSync(new URL(`../../../shared/${area}/errors.ts`, import.meta.url), 'utf8');
+    const [, after = ''] = source.split(`export type ${union} =`);
+    const codes = (after.split(';\n')[0]?.match(/'[A-Z_]+'/g) ?? []).map((code) => code.slice(1, -1));
+    expect(codes.length).toBeGreaterThan(5);
+    const tables = readFileSync(documentFile, 'utf8').match(/^\| `[A-Z_]+` \|/gm) ?? [];
+    const prefix = /^(SECAGG|PRIVACY)_/;
+    const own = prefix.exec(codes[0] as string)?.[0];
+    const listed = tables.map((row) => row.slice(3, -3)).filter((code) => prefix.exec(code)?.[0] === own);
+    expect(listed.sort()).toEqual(codes.sort());
   });
 });
