@@ -6,7 +6,7 @@ import { type Rng, seededRng } from '../shared/core/rng.ts';
 import { onnxCpuEngine } from '../shared/node/engines.ts';
 import { calibrateNoise } from '../shared/privacy/accountant/index.ts';
 import { type MechanismParameters, mechanismParameters } from '../shared/privacy/mechanism.ts';
-import { type Plan, requirePromise } from '../shared/protocol/plan.ts';
+import { labelsOf, type Plan, requirePromise } from '../shared/protocol/plan.ts';
 import { requireFedSgd } from '../shared/protocol/plan-stage.ts';
 import { batchShape, openTokenizer } from '../shared/protocol/stage-model.ts';
 import type { Weights } from '../shared/tensor/named.ts';
@@ -56,7 +56,7 @@ export class PlanBench {
       readdirSync(modelDirectory).map((name) => [name, readFileSync(join(modelDirectory, name)) as Uint8Array]),
     );
     this.#model = readModelDirectory(files);
-    const { labels } = plan.task;
+    const labels = labelsOf(plan);
     this.#examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens: plan.model.maxTokens });
     this.#indexOf = new Map(records.map((r, i) => [r.id, i]));
   }
@@ -100,7 +100,7 @@ export class PlanBench {
     );
     const { average, ...server } = words.server;
     const shape = batchShape(this.plan);
-    const classes = this.plan.task.labels.length;
+    const classes = labelsOf(this.plan).length;
     const look = (on: CentralSilo): Promise<Metrics> => evaluate(bert, on.examples, classes, shape, on.features);
     let best: Point | undefined;
     const stage = { bert, silos: data.silos, shape, rounds, samplingProbability, l2Clip, server, average, rng };
@@ -126,7 +126,7 @@ export class PlanBench {
         config: this.#model.config,
         weights,
         head: this.plan.model.head,
-        labels: this.plan.task.labels.length,
+        labels: labelsOf(this.plan).length,
         task: 'single_label',
         trainable: stage.train,
         shape,

@@ -59,7 +59,8 @@ export async function predictLocally(from: string, texts: readonly string[], eng
   }
 }
 
-function prediction(task: BertTask, names: readonly string[], logits: Float32Array): Prediction {
+/** What one text's logits say. Multi-label: every label of probability above one half, joined by `;`. */
+export function prediction(task: BertTask, names: readonly string[], logits: Float32Array): Prediction {
   const most = Math.max(...logits);
   const total = logits.reduce((sum, z) => sum + Math.exp(z - most), 0);
   const score = (z: number): number => {

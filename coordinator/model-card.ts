@@ -1,4 +1,6 @@
+import type { Plan } from '../shared/protocol/plan.ts';
 import { trainInWords } from '../shared/protocol/plan-stage.ts';
+import type { EvaluationView } from '../shared/protocol/views.ts';
 import { bestEvaluation } from './rounds/evaluation.ts';
 import type { RunRecord } from './rounds/run-log.ts';
 
@@ -15,23 +17,38 @@ export function modelCard(record: RunRecord): string {
     '',
     plan.purpose,
     '',
-    `Labels: ${plan.task.labels.join(', ')}. Run ${id}, plan ${terms.planHash}.`,
+    `${taskInWords(plan.task)} Run ${id}, plan ${terms.planHash}.`,
     '',
     '## Training',
     '',
     ...stages,
     ...(best === undefined
       ? []
-      : [
-          '',
-          `Chosen on ${best.examples} validation texts: round ${best.round}, accuracy ${best.accuracy.toFixed(4)}.`,
-        ]),
+      : ['', `Chosen on ${best.examples} validation texts: round ${best.round}, ${measured(best)}.`]),
     '',
     '## Privacy',
     '',
     ...promises(record),
     '',
   ].join('\n');
+}
+
+function taskInWords(task: Plan['task']): string {
+  switch (task.kind) {
+    case 'classification':
+      return `Labels: ${task.labels.join(', ')}.`;
+    case 'multi-label':
+      return `Labels, any number for a text: ${task.labels.join(', ')}.`;
+    case 'regression':
+      return `Says a number: ${task.label}.`;
+  }
+}
+
+/** `loss 0.4210, exactMatch 0.9000, microF1 0.9500, macroF1 0.9400`. */
+function measured({ loss, metrics }: EvaluationView): string {
+  return Object.entries({ loss, ...metrics })
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ');
 }
 
 function promises({ terms }: RunRecord): string[] {

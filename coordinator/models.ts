@@ -99,15 +99,7 @@ export class ModelLibrary {
 
   async predict(modelId: string, texts: readonly string[]): Promise<readonly Prediction[]> {
     const { id } = this.#known(modelId);
-    const model = await this.#serve(id);
-    const { labels } = model.plan.task;
-    return (await model.predict(texts)).map((probabilities) => {
-      const best = probabilities.indexOf(Math.max(...probabilities));
-      return {
-        label: labels[best] as string,
-        scores: Object.fromEntries(labels.map((label, i) => [label, probabilities[i] as number])),
-      };
-    });
+    return (await this.#serve(id)).predict(texts);
   }
 
   async dispose(): Promise<void> {

@@ -34,9 +34,11 @@ export interface HeldOut {
 }
 
 export interface TestScore {
-  readonly accuracy: number;
-  readonly f1: number;
+  /** Null for regression. */
+  readonly accuracy: number | null;
+  readonly f1: number | null;
   readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 export interface TestReport {

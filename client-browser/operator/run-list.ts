@@ -41,7 +41,10 @@ export function stateBadge(run: RunView): TemplateResult {
 
 /** The best evaluated model is the one that is published. */
 export function bestAccuracy(run: RunView): number | null {
-  return run.evaluations.length === 0 ? null : Math.max(...run.evaluations.map((e) => e.accuracy));
+  return run.evaluations.reduce<number | null>(
+    (best, { accuracy }) => (accuracy === null ? best : Math.max(best ?? 0, accuracy)),
+    null,
+  );
 }
 
 function epsilonOf(run: RunView): string {

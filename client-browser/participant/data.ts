@@ -23,7 +23,7 @@ export function dataSection(state: ParticipantState, actions: Actions): Template
           )
         : nothing
     }
-    ${task === null || fixed ? nothing : html`<p>Each text needs one of the labels <strong>${task.labels.join(', ')}</strong>.</p>`}
+    ${task === null || fixed ? nothing : html`<p>${needed(task.kind)} <strong>${task.labels.join(', ')}</strong>.</p>`}
     ${fixed ? nothing : dropZone(data, actions)}
     <div role="status">${data.status === 'reading' ? html`<p>Reading ${plural(data.files, 'file')}…</p>` : nothing}</div>
     ${data.status === 'problem' ? problem(state, data, actions) : nothing}
@@ -164,4 +164,9 @@ function droppedTable(report: DataReport): TemplateResult {
 
 function capital(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}
+
+function needed(kind: 'classification' | 'multi-label' | 'regression'): string {
+  if (kind === 'regression') return 'Each text needs a number in the column';
+  return kind === 'multi-label' ? 'Each text may have any of the labels' : 'Each text needs one of the labels';
 }

@@ -21,7 +21,10 @@ function outcome(state: ParticipantState): unknown {
   if (run === null) return nothing;
   const { text, tone } = runStateWords(run.state);
   const [first] = run.evaluations;
-  const best = run.evaluations.reduce<number | null>((a, e) => Math.max(a ?? 0, e.accuracy), null);
+  const best = run.evaluations.reduce<number | null>(
+    (a, { accuracy }) => (accuracy === null ? a : Math.max(a ?? 0, accuracy)),
+    null,
+  );
   return html`<div class="row">${badge(`training ${text}`, tone)}${run.reason === null ? nothing : html`<span class="soft">${run.reason}</span>`}</div>
     <dl class="figures">
       <div><dt>Accuracy ${first === undefined || first.round === 0 ? 'before' : `after round ${first.round}`}</dt><dd>${formatPercent(first?.accuracy)}</dd></div>

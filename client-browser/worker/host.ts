@@ -8,7 +8,7 @@ import { enforcePolicy, type Policy } from '../../shared/participant/policy.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import type { ParticipantTransport } from '../../shared/participant/transport.ts';
 import { clientIdOf } from '../../shared/protocol/messages.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/records.ts';
@@ -153,10 +153,11 @@ export class WorkerHost {
   /** Tells the page what is asked, then waits for the data, which is never kept, and for the person's answer. */
   async #site({ run }: Invitation, context: AnswerContext, signal: AbortSignal): Promise<SiteAnswer | null> {
     const { terms, consentedBefore } = context;
-    const { text, label, labels } = terms.plan.task;
+    const { kind, text, label } = terms.plan.task;
+    const labels = labelsOf(terms.plan);
     this.#plan = terms.plan;
     const column = typeof text === 'string' ? text : text.join(', ');
-    this.#ports.post({ kind: 'task', task: { run: run.id, text: column, label, labels, consentedBefore } });
+    this.#ports.post({ kind: 'task', task: { run: run.id, text: column, kind, label, labels, consentedBefore } });
     if (!consentedBefore) return this.#decide(context, signal);
     return { policy: undefined, records: this.#records ?? (await this.#data.value(signal)) };
   }
@@ -244,7 +245,7 @@ function ownPolicy(limits: Limits, plan: Plan): Policy {
     minimumCohort: limits.minimumCohort,
     minimumColluders: plan.secureAggregation.colluders,
     maximumRounds: limits.maximumRounds,
-    labels: [[...plan.task.labels]],
+    labels: [[...labelsOf(plan)]],
     scopes: [plan.privacy.scope],
   };
 }

@@ -58,6 +58,7 @@ export interface TaskView {
   readonly run: string;
   readonly text: string;
   readonly label: string;
+  readonly kind: 'classification' | 'multi-label' | 'regression';
   readonly labels: readonly string[];
   /** Training goes on as soon as the same data is chosen again. */
   readonly consentedBefore: boolean;

@@ -6,9 +6,10 @@ import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { openTokenizer } from '../../shared/protocol/stage-model.ts';
 import { encodeRecords } from '../../shared/text/encode.ts';
 import { adviseClip } from '../../shared/training/clip-advice.ts';
+import { BERT_TASK } from '../../shared/training/task-metrics.ts';
 import { readLocalModel } from '../local-model.ts';
 import { labelsInData, readTrainData } from '../train/data.ts';
-import { BERT_TASK, parseSettings, TRAIN_DEFAULTS, type TrainFlags } from '../train/settings.ts';
+import { parseSettings, TRAIN_DEFAULTS, type TrainFlags } from '../train/settings.ts';
 
 /** `tacit model advise-clip`: a clip chosen by looking at private gradients would itself have to be paid for. */
 export function adviseClipCommand(): Command {

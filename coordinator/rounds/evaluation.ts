@@ -1,7 +1,8 @@
 import { TacitError } from '../../shared/core/errors.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
 import { trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
-import type { Metrics } from '../../shared/training/metrics.ts';
+import type { TaskMetrics } from '../../shared/training/task-metrics.ts';
 import type { TestReport, TestScore } from '../service.ts';
 import type { GlobalModel } from './global-model.ts';
 import type { RunJournal } from './run-journal.ts';
@@ -23,13 +24,9 @@ export async function evaluateCandidate(
 ): Promise<void> {
   const { stage, candidate, round } = at;
   const flat = await journal.vector(candidate, stage);
-  const { loss, accuracy, f1, examples } = await model.evaluate(
-    stage,
-    await journal.load(at.overlays),
-    flat,
-    validation,
-  );
-  await journal.append({ type: 'evaluated', candidate, evaluation: { round, stage, loss, accuracy, f1, examples } });
+  const measured = await model.evaluate(stage, await journal.load(at.overlays), flat, validation);
+  const evaluation = { round, stage, ...scoreOf(measured), examples: validation.length };
+  await journal.append({ type: 'evaluated', candidate, evaluation });
 }
 
 /** True after the last round of a stage, and every so many rounds as the plan says. */
@@ -51,13 +48,23 @@ export function endsEarly({ terms, evaluations, open }: RunRecord): boolean {
   return recent.length === evaluation.patience && Math.min(...recent) >= Math.min(...earlier);
 }
 
-/** The best on validation: accuracy, then loss. The round before training counts, so that "nothing helped" can be the answer. */
+/** What every kind of task has, beside all that was measured. */
+export function scoreOf({ loss, ...metrics }: TaskMetrics): TestScore {
+  const accuracy = metrics['accuracy'] ?? metrics['exactMatch'] ?? null;
+  return { loss, accuracy, f1: metrics['f1'] ?? metrics['microF1'] ?? null, metrics };
+}
+
+/** True when `a` is better: by accuracy (multi-label: micro F1), then by loss; regression: by loss. */
+export function better(kind: Plan['task']['kind'], a: TestScore, b: TestScore): boolean {
+  const quality = (s: TestScore): number => (kind === 'multi-label' ? s.f1 : s.accuracy) ?? 0;
+  return quality(a) > quality(b) || (quality(a) === quality(b) && a.loss < b.loss);
+}
+
+/** The best on validation. The round before training counts, so that "nothing helped" can be the answer. */
 export function bestEvaluation(record: RunRecord, stage?: number): Evaluated | undefined {
   const of = record.evaluations.filter((e) => stage === undefined || (e.stage === stage && e.round > 0));
   return of.reduce<Evaluated | undefined>((best, e) => {
-    if (best === undefined || e.accuracy > best.accuracy || (e.accuracy === best.accuracy && e.loss < best.loss))
-      return e;
-    return best;
+    return best === undefined || better(record.terms.plan.task.kind, e, best) ? e : best;
   }, undefined);
 }
 
@@ -81,8 +88,7 @@ export async function testReport(
     });
   }
   const score = async (evaluation: Evaluated): Promise<TestScore> => {
-    const { accuracy, f1, loss } = await scoreOn(journal, model, evaluation, test);
-    return { accuracy, f1, loss };
+    return scoreOf(await scoreOn(journal, model, evaluation, test));
   };
   const first = record.evaluations[0] as Evaluated;
   const stages: TestReport['stages'][number][] = [];
@@ -101,6 +107,6 @@ async function scoreOn(
   model: GlobalModel,
   { stage, candidate }: Evaluated,
   examples: readonly EncodedExample[],
-): Promise<Metrics> {
+): Promise<TaskMetrics> {
   return model.evaluate(stage, await journal.overlays(stage), await journal.vector(candidate, stage), examples);
 }

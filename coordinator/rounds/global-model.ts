@@ -1,18 +1,20 @@
 import { type ModelFiles, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import type { Plan } from '../../shared/protocol/plan.ts';
+import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { labelledColumns } from '../../shared/protocol/plan-columns.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../../shared/protocol/stage-model.ts';
 import type { Layout } from '../../shared/tensor/layout.ts';
 import type { NamedTensor } from '../../shared/tensor/named.ts';
-import { writeSafetensors } from '../../shared/tensor/safetensors.ts';
+import { readWeights, writeSafetensors } from '../../shared/tensor/safetensors.ts';
 import { type EncodedExample, encodeRecords } from '../../shared/text/encode.ts';
 import { parseJsonl, requireRecords } from '../../shared/text/records.ts';
 import type { Tokenizer } from '../../shared/text/tokenizer.ts';
-import { evaluate, logitsOf } from '../../shared/training/evaluate.ts';
+import { logitsOf } from '../../shared/training/evaluate.ts';
 import { createFeatureCache, type FeatureCache } from '../../shared/training/features.ts';
-import type { Metrics } from '../../shared/training/metrics.ts';
+import { BERT_TASK, type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
+import { prediction } from '../local-model.ts';
+import type { Prediction } from '../service.ts';
 
 interface OpenStage extends StageModel {
   readonly key: string;
@@ -45,7 +47,7 @@ export class GlobalModel {
   /** Labelled texts of a JSON Lines file, encoded. @throws DATA_* */
   encode(jsonl: Uint8Array): EncodedExample[] {
     const columns = labelledColumns(this.plan);
-    const { labels } = this.plan.task;
+    const labels = labelsOf(this.plan);
     const { records } = requireRecords(parseJsonl(jsonl, columns), columns);
     return encodeRecords(records, this.#tokenizer, { labels, maxTokens: this.plan.model.maxTokens });
   }
@@ -60,8 +62,8 @@ export class GlobalModel {
   }
 
   /**
-   * Where a stage starts: a classifier of zeros where none was trained yet, adapters that change nothing, and the frozen
-   * tensors that every participant must have alike as one more overlay.
+   * Where a stage starts: a classifier of zeros where none was trained yet, adapters that change nothing, and as one more
+   * overlay everything drawn here that every participant must have alike: adapters, and a pooler that the checkpoint lacks.
    */
   start(
     stage: number,
@@ -69,16 +71,20 @@ export class GlobalModel {
   ): Promise<{ readonly flat: Float32Array; readonly overlay: Uint8Array | undefined }> {
     return this.#withStage(stage, carried, async ({ bert, directory }) => {
       const flat = bert.trainable();
+      const trains = new Set(bert.trainableLayout.entries.map((e) => e.name));
       const classifierKnown = carried.length > 0 || directory.weights.has('classifier.weight');
       if (!classifierKnown) {
         for (const e of bert.trainableLayout.entries)
           if (/(^|\.)classifier\./.test(e.name)) flat.fill(0, e.offset, e.offset + e.length);
       }
+      const known = new Set([
+        ...directory.weights.keys(),
+        ...carried.flatMap((c) => [...readWeights(c, 'carried').keys()]),
+      ]);
+      const frozen = [...bert.weightsNow()].filter(([name]) => !known.has(name) && !name.startsWith('classifier.'));
       const adapters = [...bert.adapterNow()].filter(([name]) => name.includes('.lora_'));
-      return {
-        flat,
-        overlay: adapters.length === 0 ? undefined : writeSafetensors(new Map(adapters), { dtype: 'F32' }),
-      };
+      const drawn = new Map([...frozen.filter(([name]) => !trains.has(name)), ...adapters]);
+      return { flat, overlay: drawn.size === 0 ? undefined : writeSafetensors(drawn, { dtype: 'F32' }) };
     });
   }
 
@@ -87,12 +93,14 @@ export class GlobalModel {
     overlays: readonly Uint8Array[],
     flat: Float32Array,
     examples: readonly EncodedExample[],
-  ): Promise<Metrics> {
+  ): Promise<TaskMetrics> {
     return this.#withStage(stage, overlays, async ({ bert, shape, key }) => {
       bert.setTrainable(flat);
       const features =
         this.plan.stages[stage]?.train === 'head' ? this.#featuresOf(examples, key, bert, shape) : undefined;
-      return evaluate(bert, examples, this.plan.task.labels.length, shape, features);
+      const width = labelsOf(this.plan).length;
+      const logits = await logitsOf(bert, examples, width, shape, features);
+      return taskMetrics(BERT_TASK[this.plan.task.kind], logits, examples, width);
     });
   }
 
@@ -114,19 +122,22 @@ export class GlobalModel {
       config,
       weights: new Map([...weights, ...overlay]),
       tokenizer,
-      labelNames: this.plan.task.labels,
+      labelNames: labelsOf(this.plan),
+      task: BERT_TASK[this.plan.task.kind],
+      head: this.plan.model.head,
     });
   }
 
-  /** Probabilities of each label for each text, by the directory as it is. */
-  predict(texts: readonly string[]): Promise<number[][]> {
-    const classes = this.plan.task.labels.length;
+  /** Label and scores of each text, by the directory as it is. */
+  predict(texts: readonly string[]): Promise<Prediction[]> {
+    const names = labelsOf(this.plan);
+    const task = BERT_TASK[this.plan.task.kind];
     const examples = texts.map(
       (text): EncodedExample => ({ ids: this.#tokenizer.encode(text, this.plan.model.maxTokens).ids, label: 0 }),
     );
     return this.#withStage(0, [], async ({ bert, shape }) => {
-      const logits = await logitsOf(bert, examples, classes, shape);
-      return texts.map((_, i) => softmax(logits.subarray(i * classes, (i + 1) * classes)));
+      const logits = await logitsOf(bert, examples, names.length, shape);
+      return texts.map((_, i) => prediction(task, names, logits.subarray(i * names.length, (i + 1) * names.length)));
     });
   }
 
@@ -193,11 +204,4 @@ function differs(tensor: NamedTensor, before: NamedTensor | undefined): boolean 
     tensor.data.length !== before.data.length ||
     tensor.data.some((x, i) => x !== before.data[i])
   );
-}
-
-function softmax(logits: Float32Array): number[] {
-  const most = Math.max(...logits);
-  const powers = Array.from(logits, (x) => Math.exp(x - most));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((p) => p / sum);
 }

@@ -1,3 +1,4 @@
+import { labelsOf } from '../../shared/protocol/plan.ts';
 import { sentBound, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { ParticipantView, RoundView, RunView, StageView } from '../../shared/protocol/views.ts';
 import type { Enrolled } from '../participants.ts';
@@ -30,7 +31,7 @@ export function runView(
     guarantees: terms.guarantees,
     evaluations: record.evaluations.map(({ candidate: _, ...evaluation }) => evaluation),
     model: ended?.model ?? null,
-    labels: plan.task.labels,
+    labels: labelsOf(plan),
     purpose: plan.purpose,
   };
 }

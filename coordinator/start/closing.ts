@@ -48,7 +48,12 @@ export function closingLines(outcome: Outcome): string[] {
 }
 
 function scores({ run, test, withoutPrivacy }: Outcome): string[] {
-  const row = (name: string, s: TestScore): string[] => [name, percent(s.accuracy), s.f1.toFixed(3), s.loss.toFixed(3)];
+  const row = (name: string, { accuracy, f1, loss }: TestScore): string[] => [
+    name,
+    accuracy === null ? '-' : percent(accuracy),
+    f1?.toFixed(3) ?? '-',
+    loss.toFixed(3),
+  ];
   const stageRows = (report: TestReport): string[][] =>
     report.stages.map((s) => row(`stage ${s.stage + 1}: ${s.train} (round ${s.round})`, s));
   const rows = [

@@ -8,6 +8,7 @@ import { openStageModel } from '../../shared/protocol/stage-model.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import { centralRounds } from '../../shared/training/central.ts';
 import { createFeatureCache } from '../../shared/training/features.ts';
+import { better, scoreOf } from '../rounds/evaluation.ts';
 import { GlobalModel } from '../rounds/global-model.ts';
 import type { HeldOut, TestScore } from '../service.ts';
 import type { Shard } from './mail-data.ts';
@@ -39,24 +40,23 @@ export async function trainWithoutNoise(options: {
     const overlays = overlay === undefined ? carried : [...carried, overlay];
     for await (const { round, published } of stageRounds({ ...options, stage, overlays, flat, silos })) {
       if (round % plan.evaluation.every !== 0 && round !== plan.stages[stage]?.rounds) continue;
-      const { accuracy, loss } = await model.evaluate(stage, overlays, published, validation);
-      const better = best === undefined || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
-      if (better) best = { stage, overlays, flat: published.slice(), accuracy, loss };
+      const score = scoreOf(await model.evaluate(stage, overlays, published, validation));
+      if (best === undefined || better(plan.task.kind, score, best.score))
+        best = { stage, overlays, flat: published.slice(), score };
     }
   }
   if (best === undefined) throw new RangeError('a plan has at least one round');
-  const { accuracy, f1, loss } = await model.evaluate(best.stage, best.overlays, best.flat, test);
+  const score = scoreOf(await model.evaluate(best.stage, best.overlays, best.flat, test));
   await model.dispose();
-  return { accuracy, f1, loss };
+  return score;
 }
 
-/** The best evaluated model so far: by accuracy on validation, then by loss. */
+/** The best evaluated model so far, on validation. */
 interface Best {
   readonly stage: number;
   readonly overlays: readonly Uint8Array[];
   readonly flat: Float32Array;
-  readonly accuracy: number;
-  readonly loss: number;
+  readonly score: TestScore;
 }
 
 async function* stageRounds(options: {

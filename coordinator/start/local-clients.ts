@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { EXIT } from '../../shared/node/exit-codes.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
-import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
+import { labelsOf, type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import type { Shard } from './mail-data.ts';
 
 /** Children that do not end by themselves after SIGTERM are killed. */
@@ -123,7 +123,7 @@ async function writePolicy(dir: string, plan: Plan): Promise<string> {
     minimumCohort: plan.secureAggregation.minimumCohort,
     minimumColluders: plan.secureAggregation.colluders,
     maximumRounds: plan.stages.reduce((n, s) => n + s.rounds, 0),
-    labels: [plan.task.labels],
+    labels: [labelsOf(plan)],
     scopes: [scope],
   };
   const file = join(dir, 'policy.json');

@@ -83,7 +83,11 @@ function hashOf(service: CoordinatorService, index: number): string {
 function evaluationLine(run: RunView, { round, loss, accuracy, f1 }: EvaluationView): string {
   const before = run.evaluations.filter((e) => e.round < round).at(-1);
   const change = before === undefined ? loss.toFixed(3) : `${before.loss.toFixed(3)} -> ${loss.toFixed(3)}`;
-  return `${roundTag(round, run.rounds, 'aggregate')}loss ${change}   accuracy ${accuracy.toFixed(3)}   f1 ${f1.toFixed(3)}`;
+  const more = [
+    accuracy === null ? '' : `   accuracy ${accuracy.toFixed(3)}`,
+    f1 === null ? '' : `   f1 ${f1.toFixed(3)}`,
+  ];
+  return `${roundTag(round, run.rounds, 'aggregate')}loss ${change}${more.join('')}`;
 }
 
 function statusLine(run: RunView, startedAt: number): string {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { BertTask, Head, Trainable } from '../../shared/bert/model.ts';
+import type { Head, Trainable } from '../../shared/bert/model.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { CommandLineErrorCode } from '../../shared/node/command-line.ts';
 import type { TextTask } from '../../shared/text/records.ts';
@@ -45,12 +45,6 @@ export interface TrainSettings {
 }
 
 export type TrainFlags = Readonly<Record<string, string | boolean | undefined>>;
-
-export const BERT_TASK: Readonly<Record<TextTask, BertTask>> = {
-  classification: 'single_label',
-  'multi-label': 'multi_label',
-  regression: 'regression',
-};
 
 /** What other commands that read data as `tacit train` does need not ask about. */
 export const TRAIN_DEFAULTS: TrainFlags = {

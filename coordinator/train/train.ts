@@ -15,12 +15,12 @@ import { logitsOf } from '../../shared/training/evaluate.ts';
 import { createFeatureCache } from '../../shared/training/features.ts';
 import { type LocalTraining, stepsOf } from '../../shared/training/local.ts';
 import type { Schedule } from '../../shared/training/schedules.ts';
-import { type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
+import { BERT_TASK, type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
 import { unitsOf } from '../../shared/training/units.ts';
 import { readModelFiles } from '../model-files.ts';
 import { labelsInData, readTrainData } from './data.ts';
 import { type LocalPromise, localPromise } from './promise.ts';
-import { BERT_TASK, type TrainSettings } from './settings.ts';
+import type { TrainSettings } from './settings.ts';
 import { loadState, type SavedTraining, saveState } from './state.ts';
 
 const BATCH_ROWS = 16;

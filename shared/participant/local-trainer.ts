@@ -4,6 +4,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import { layoutHash } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import { labelsOf } from '../protocol/plan.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
 import type { Terms } from '../protocol/terms.ts';
 import { type EncodedExample, encodeRecords } from '../text/encode.ts';
@@ -18,7 +19,7 @@ export function localTrainer(options: { readonly engine: Engine; readonly rng: R
     const { signal } = new AbortController();
     const files = new Map<string, Uint8Array>();
     for (const file of terms.model) files.set(file.name, await blob(file.sha256, signal));
-    const { labels } = terms.plan.task;
+    const labels = labelsOf(terms.plan);
     const { maxTokens } = terms.plan.model;
     const examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens });
     const persons = terms.plan.privacy.unit === 'person';

@@ -100,11 +100,17 @@ async function change(update: LocalUpdate, { local }: Stage<'dp-fedavg' | 'none'
       totalSteps,
     },
     proximalMu: local.proximalMu,
+    ...(local.dropout > 0 ? { dropoutSeed: dropoutSeed(rng) } : {}),
     ...(local.gradientNorm === undefined ? {} : { gradientNorm: local.gradientNorm }),
     ...(features === undefined ? {} : { features }),
   };
   const { sum, examples: seen, loss } = await clippedLocalDelta(training, bound);
   return { sum, units: 1, examples: seen, loss };
+}
+
+/** Another one every round; 24 bits, so that it stays exact with the step's number added. */
+function dropoutSeed(rng: Rng): number {
+  return rng.bytes(3).reduce((seed, byte) => 256 * seed + byte, 0);
 }
 
 function optimizerOf({

@@ -3,7 +3,7 @@ import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
-import type { Plan } from '../protocol/plan.ts';
+import { labelsOf, type Plan } from '../protocol/plan.ts';
 
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write a time of day as 08:00');
 
@@ -63,13 +63,14 @@ export function enforcePolicy(policy: Policy | undefined, plan: Plan, spentEpsil
 }
 
 function firstObjection(policy: Policy, plan: Plan, spentEpsilon: number): string | undefined {
-  const { privacy, secureAggregation, stages, task } = plan;
+  const { privacy, secureAggregation, stages } = plan;
   if (!policy.scopes.includes(privacy.scope))
     return `data scope ${privacy.scope} is not among ${policy.scopes.join(', ')}`;
+  const known = labelsOf(plan);
   const sameLabels = (labels: readonly string[]) =>
-    labels.length === task.labels.length && labels.every((l) => task.labels.includes(l));
+    labels.length === known.length && labels.every((l) => known.includes(l));
   if (policy.labels !== undefined && !policy.labels.some(sameLabels))
-    return `labels ${task.labels.join(', ')} are not permitted`;
+    return `labels ${known.join(', ')} are not permitted`;
   if (secureAggregation.minimumCohort < policy.minimumCohort) {
     return `cohort of ${secureAggregation.minimumCohort} is below this site's minimum of ${policy.minimumCohort}`;
   }

@@ -1,5 +1,5 @@
 import type { RecordColumns } from '../text/records.ts';
-import type { Plan } from './plan.ts';
+import { labelsOf, type Plan } from './plan.ts';
 
 /** Where a plan finds text, label and, when the unit of privacy is a person, whose record it is. */
 export function recordColumns({ task, privacy }: Pick<Plan, 'task' | 'privacy'>): RecordColumns {
@@ -9,12 +9,13 @@ export function recordColumns({ task, privacy }: Pick<Plan, 'task' | 'privacy'>)
 
 /** Of the coordinator's own texts, which protect nobody. */
 export function labelledColumns({ task }: Pick<Plan, 'task'>): RecordColumns {
-  const { text, label, labels, labelValues, header } = task;
+  const { kind, text, label, header } = task;
   return {
     text,
     label,
-    labels,
-    ...(labelValues === undefined ? {} : { labelValues }),
+    task: kind,
+    labels: labelsOf({ task }),
+    ...('labelValues' in task && task.labelValues !== undefined ? { labelValues: task.labelValues } : {}),
     ...(header === undefined ? {} : { header }),
   };
 }

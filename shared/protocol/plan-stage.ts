@@ -74,6 +74,8 @@ const epochs = z.strictObject({
   gradientNorm: z.number().positive().max(1e6).optional(),
   /** µ of FedProx (Li et al. 2020): pulls local steps towards the weights that the round began with. */
   proximalMu: z.number().min(0).max(1e4).default(0),
+  /** Rate of all dropout layers in local steps. */
+  dropout: z.number().min(0).max(0.9).default(0),
 });
 
 const noisySteps = z.strictObject({ steps: z.number().int().min(1).max(10_000), ...optimizerWords });

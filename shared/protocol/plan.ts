@@ -47,6 +47,40 @@ const privacy = z.discriminatedUnion('unit', [
   z.strictObject({ unit: z.literal('none'), because: z.string().min(1).max(300), scope: promise.scope }),
 ]);
 
+const columns = {
+  /** Column of the text; several are joined by a line break. */
+  text: z.union([column, z.array(column).min(1).max(20)]),
+  /** Column of what is to be learnt. */
+  label: column,
+  /** Names of the columns of CSV files without a header line. */
+  header: z.array(column).min(2).max(100).optional(),
+};
+
+const labelled = {
+  ...columns,
+  /** What stands in the label column for which label, e.g. `{ "1": World }`. */
+  labelValues: z.record(z.string().max(100), z.string().max(100)).optional(),
+};
+
+const labels = (least: number) =>
+  z
+    .array(z.string().min(1).max(100))
+    .min(least)
+    .max(1000)
+    .refine((l) => new Set(l).size === l.length, 'a label is named twice');
+
+const task = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('classification'), labels: labels(2), ...labelled }),
+  /** Any number of the labels each, separated by `;` or `|` (JSONL: a list). */
+  z.strictObject({
+    kind: z.literal('multi-label'),
+    labels: labels(1).refine((l) => l.every((x) => !/[;|]/.test(x)), 'a label holds ; or |, which separate labels'),
+    ...labelled,
+  }),
+  /** The label column holds a number. */
+  z.strictObject({ kind: z.literal('regression'), ...columns }),
+]);
+
 const schema = z.strictObject({
   name,
   purpose: z.string().min(1).max(500),
@@ -56,21 +90,7 @@ const schema = z.strictObject({
     /** Word pieces of a text that are read; the rest is cut off. */
     maxTokens: z.number().int().min(8).max(512),
   }),
-  task: z.strictObject({
-    kind: z.literal('classification'),
-    labels: z
-      .array(z.string().min(1).max(100))
-      .min(2)
-      .max(1000)
-      .refine((l) => new Set(l).size === l.length, 'a label is named twice'),
-    /** Column of the text; several are joined by a line break. */
-    text: z.union([column, z.array(column).min(1).max(20)]),
-    label: column,
-    /** What stands in the label column for which label, e.g. `{ "1": World }`. */
-    labelValues: z.record(z.string().max(100), z.string().max(100)).optional(),
-    /** Names of the columns of CSV files without a header line. */
-    header: z.array(column).min(2).max(100).optional(),
-  }),
+  task,
   privacy,
   stages: z.array(stageSchema).min(1).max(10),
   secureAggregation: z.strictObject({
@@ -104,6 +124,11 @@ export type PrivacyPromise = Exclude<Plan['privacy'], { unit: 'none' }>;
 /** What a plan promises, or undefined for one that says it promises nothing. */
 export function promiseOf({ privacy }: Plan): PrivacyPromise | undefined {
   return privacy.unit === 'none' ? undefined : privacy;
+}
+
+/** What the head's outputs are called: the labels, or for regression the column whose number it says. */
+export function labelsOf({ task }: Pick<Plan, 'task'>): readonly string[] {
+  return task.kind === 'regression' ? [task.label] : task.labels;
 }
 
 /** For what makes sense with a promise only. @throws PLAN_INVALID */
@@ -144,7 +169,7 @@ export function parsePlan(document: unknown, where: string): Plan {
 
 /** Claims that the schema alone cannot see through. */
 function claimProblems(plan: Plan): string[] {
-  return [...algorithmProblems(plan), ...labelProblems(plan), ...cohortProblems(plan)];
+  return [...algorithmProblems(plan), ...dropoutProblems(plan), ...labelProblems(plan), ...cohortProblems(plan)];
 }
 
 /** What an algorithm's clip bounds has to be what the plan says it hides. */
@@ -171,7 +196,16 @@ function algorithmProblems({ privacy, stages }: Plan): string[] {
   });
 }
 
+function dropoutProblems({ stages }: Plan): string[] {
+  return stages.flatMap((stage, index) =>
+    'local' in stage && 'dropout' in stage.local && stage.local.dropout > 0 && stage.train === 'head'
+      ? [`stages.${index}: dropout would drop nothing, as only the head trains`]
+      : [],
+  );
+}
+
 function labelProblems({ task }: Plan): string[] {
+  if (task.kind === 'regression') return [];
   const strange = Object.values(task.labelValues ?? {}).filter((l) => !task.labels.includes(l));
   return strange.length === 0 ? [] : [`task.labelValues: ${strange.join(', ')} is not among the labels`];
 }

@@ -1,3 +1,4 @@
+import type { BertConfig } from '../bert/config.ts';
 import { type ModelDirectory, type ModelFiles, readModelDirectory, TOKENIZER_FILES } from '../bert/directory.ts';
 import { type Bert, createBert, type Trainable } from '../bert/model.ts';
 import { fromUtf8 } from '../core/bytes.ts';
@@ -8,8 +9,9 @@ import type { Weights } from '../tensor/named.ts';
 import { readWeights } from '../tensor/safetensors.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { BatchShape } from '../training/batches.ts';
+import { BERT_TASK } from '../training/task-metrics.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import type { Plan, PlanStage } from './plan.ts';
+import { labelsOf, type Plan, type PlanStage } from './plan.ts';
 
 /** Rows of a micro-batch: enough to keep a core busy, small enough for a phone. */
 const BATCH_ROWS = 16;
@@ -53,11 +55,11 @@ export async function openStageModel(options: {
   const shape = batchShape(plan);
   const bert = await createBert({
     engine,
-    config: directory.config,
+    config: configOf(directory, plan.stages[options.stage] as PlanStage),
     weights: weights satisfies Weights,
     head,
-    labels: plan.task.labels.length,
-    task: 'single_label',
+    labels: labelsOf(plan).length,
+    task: BERT_TASK[plan.task.kind],
     trainable: trainableOf(plan.stages[options.stage] as PlanStage),
     shape,
     rng,
@@ -79,6 +81,12 @@ export function openTokenizer(files: ModelFiles): Tokenizer {
   throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', {
     fix: 'Give a whole Hugging Face model directory.',
   });
+}
+
+/** Dropout at the stage's rate, whatever the checkpoint was trained with; it drops only where a step has a seed. */
+function configOf({ config }: ModelDirectory, stage: PlanStage): BertConfig {
+  const rate = 'local' in stage && 'dropout' in stage.local ? stage.local.dropout : 0;
+  return { ...config, hiddenDropout: rate, attentionDropout: rate, classifierDropout: rate };
 }
 
 function trainableOf({ train }: PlanStage): Trainable {

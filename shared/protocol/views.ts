@@ -41,8 +41,12 @@ export interface EvaluationView {
   readonly round: number;
   readonly stage: number;
   readonly loss: number;
-  readonly accuracy: number;
-  readonly f1: number;
+  /** Texts with the right label; multi-label: with exactly the right labels; null for regression. */
+  readonly accuracy: number | null;
+  /** Of the last of two labels, else macro; multi-label: micro; null for regression. */
+  readonly f1: number | null;
+  /** Everything that was measured, by name: e.g. `microF1`, `macroF1`, `meanAbsoluteError`, `r2`, `spearman`. */
+  readonly metrics: Readonly<Record<string, number>>;
   /** Examples of the validation set. */
   readonly examples: number;
 }

@@ -1,9 +1,16 @@
 import type { BertTask } from '../bert/model.ts';
 import type { EncodedExample } from '../text/encode.ts';
+import type { TextTask } from '../text/records.ts';
 import { classificationMetrics } from './metrics.ts';
 
 /** Quality on labelled examples by name; `loss` is always there and is what training minimises. */
 export type TaskMetrics = { readonly loss: number } & Readonly<Record<string, number>>;
+
+export const BERT_TASK: Readonly<Record<TextTask, BertTask>> = {
+  classification: 'single_label',
+  'multi-label': 'multi_label',
+  regression: 'regression',
+};
 
 /** @param logits - examples × width, row-major */
 export function taskMetrics(
@@ -55,7 +62,7 @@ function multiLabelMetrics(logits: Float32Array, examples: readonly EncodedExamp
   return { loss: loss / n, exactMatch: exact / n, microF1: f1(total), macroF1 };
 }
 
-/** Mean squared and absolute error, and R²: the share of the variance that is explained. */
+/** Mean squared and absolute error, R² (the share of the variance that is explained) and Spearman's rank correlation. */
 function regressionMetrics(logits: Float32Array, examples: readonly EncodedExample[], width: number): TaskMetrics {
   const n = examples.length * width;
   const truth = Float64Array.from({ length: n }, (_, i) => examples[Math.floor(i / width)]?.values?.[i % width] ?? 0);
@@ -67,5 +74,37 @@ function regressionMetrics(logits: Float32Array, examples: readonly EncodedExamp
     absolute += Math.abs(error);
     variance += (y - mean) ** 2;
   }
-  return { loss: squared / n, meanAbsoluteError: absolute / n, r2: variance === 0 ? 0 : 1 - squared / variance };
+  return {
+    loss: squared / n,
+    meanAbsoluteError: absolute / n,
+    r2: variance === 0 ? 0 : 1 - squared / variance,
+    spearman: correlation(ranks(truth), ranks(logits.subarray(0, n))),
+  };
+}
+
+/** 0-based ranks; equal values share the mean of theirs. */
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from(values, (_, i) => i).sort((a, b) => (values[a] as number) - (values[b] as number));
+  const out = new Float64Array(order.length);
+  for (let from = 0; from < order.length; ) {
+    let to = from + 1;
+    while (to < order.length && values[order[to] as number] === values[order[from] as number]) to++;
+    for (const i of order.slice(from, to)) out[i] = (from + to - 1) / 2;
+    from = to;
+  }
+  return out;
+}
+
+/** Pearson's; 0 where one of the two does not vary. */
+function correlation(a: Float64Array, b: Float64Array): number {
+  const mean = (v: Float64Array): number => v.reduce((sum, x) => sum + x, 0) / v.length;
+  const [ma, mb] = [mean(a), mean(b)];
+  let [ab, aa, bb] = [0, 0, 0];
+  for (const [i, x] of a.entries()) {
+    const y = b[i] as number;
+    ab += (x - ma) * (y - mb);
+    aa += (x - ma) ** 2;
+    bb += (y - mb) ** 2;
+  }
+  return aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb);
 }

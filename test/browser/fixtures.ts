@@ -152,6 +152,7 @@ export function run(change: Partial<RunView> = {}): RunView {
       round,
       stage: 0,
       loss: 0.69 - 0.11 * i,
+      metrics: {},
       accuracy: [0.766, 0.861, 0.902, 0.915, 0.921][i] as number,
       f1: [0, 0.62, 0.77, 0.81, 0.83][i] as number,
       examples: 509,

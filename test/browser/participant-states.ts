@@ -42,7 +42,14 @@ const CONNECT: readonly FromWorker[] = [
   session({ kind: 'connection', state: 'connecting' }),
   {
     kind: 'task',
-    task: { run: 'run-7f3a', text: 'text', label: 'label', labels: ['ham', 'spam'], consentedBefore: false },
+    task: {
+      run: 'run-7f3a',
+      text: 'text',
+      label: 'label',
+      kind: 'classification',
+      labels: ['ham', 'spam'],
+      consentedBefore: false,
+    },
   },
   session({ kind: 'connection', state: 'connected' }),
   session({

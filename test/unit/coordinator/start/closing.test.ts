@@ -14,7 +14,7 @@ const guarantee = (adversary: string, epsilon: number): GuaranteeView => ({
   assumptions: [],
   odds: `right at most ${Math.round(100 / (1 + Math.exp(-epsilon)))} times in 100`,
 });
-const score = (accuracy: number) => ({ accuracy, f1: accuracy - 0.1, loss: 1 - accuracy });
+const score = (accuracy: number) => ({ accuracy, f1: accuracy - 0.1, loss: 1 - accuracy, metrics: {} });
 const rounds: RoundView[] = [
   { ...round, round: 1, phase: 'aborted', reason: 'DEADLINE_PASSED: too slow', seconds: { training: 2 } },
   { ...round, round: 1, attempt: 2, seconds: { training: 1.5, unmask: 0.25 } },

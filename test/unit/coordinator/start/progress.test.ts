@@ -87,7 +87,7 @@ describe('progress of a run', () => {
   });
 
   it('tells evaluations with what they changed, and why a round was aborted', async () => {
-    const evaluation = { round: 0, stage: 0, loss: 0.412, accuracy: 0.8, f1: 0.7, examples: 10 };
+    const evaluation = { round: 0, stage: 0, loss: 0.412, accuracy: 0.8, f1: 0.7, metrics: {}, examples: 10 };
     view = { ...view, evaluations: [evaluation] };
     const aborted: CoordinatorEvent = { ...done, round: { ...done.round, phase: 'aborted', reason: null } };
     const next = {
