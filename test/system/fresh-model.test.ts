@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { readModelFiles } from '../../coordinator/model-files.ts';
 import { readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { systemRng } from '../../shared/core/rng.ts';
@@ -10,6 +10,9 @@ import { localTrainer } from '../../shared/participant/local-trainer.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { readWeights } from '../../shared/tensor/safetensors.ts';
 import { createTestRun, openTestBudget, startParticipant, startTestCoordinator, until } from '../support/federation.ts';
+
+// Whole federations: as long as `until` waits.
+vi.setConfig({ testTimeout: 240_000 });
 
 const from = { fresh: { layers: 1, hiddenSize: 16, heads: 2, intermediateSize: 32 }, vocabulary: 'models/tacit-mini' };
 

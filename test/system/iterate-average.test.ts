@@ -1,10 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { RunEvent } from '../../coordinator/rounds/run-log.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
 import { readWeights } from '../../shared/tensor/safetensors.ts';
 import { createTestRun, openTestBudget, startParticipant, startTestCoordinator, until } from '../support/federation.ts';
+
+// Whole federations: as long as `until` waits.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LAST = 3;
 const ROUNDS = 5;

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import {
@@ -11,6 +11,9 @@ import {
   type TestParticipant,
   until,
 } from '../support/federation.ts';
+
+// Whole federations: as long as `until` waits.
+vi.setConfig({ testTimeout: 240_000 });
 
 let site: TestCoordinator;
 const participants: TestParticipant[] = [];

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Prediction } from '../../coordinator/service.ts';
 import { readDataFiles } from '../../shared/node/data-files.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
@@ -20,6 +20,9 @@ import {
   type TestParticipant,
   until,
 } from '../support/federation.ts';
+
+// Whole federations: as long as `until` waits.
+vi.setConfig({ testTimeout: 240_000 });
 
 let site: TestCoordinator;
 let folder: string;

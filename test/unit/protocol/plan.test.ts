@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseYaml } from '../../../shared/node/documents.ts';
 import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
-import { type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
+import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
 import { layoutOf } from '../../../shared/tensor/layout.ts';
 import { planText } from '../../support/federation.ts';
 
@@ -91,4 +91,31 @@ test('a plan without privacy shows no guarantee, and one that does is refused', 
   expect(committed.guarantees).toEqual([]);
   const { guarantees } = terms(plan({ stages: stages.sgd, privacy: privacy('record') }));
   expect(() => checkTerms({ ...committed, guarantees })).toThrow(expect.objectContaining({ code: 'PLAN_CLAIM_FALSE' }));
+});
+
+describe('tasks', () => {
+  test.each([
+    ['a classification with one label', '{ kind: classification, labels: [a], text: t, label: l }', /task\.labels/],
+    [
+      'a label that would be read as two',
+      '{ kind: multi-label, labels: ["a;b", c], text: t, label: l }',
+      /separate labels/,
+    ],
+    ['a regression with labels', '{ kind: regression, labels: [a, b], text: t, label: l }', /labels/],
+  ])('%s is refused', (_, task, message) => {
+    expect(() => plan({ task })).toThrow(
+      expect.objectContaining({ code: 'PLAN_INVALID', message: expect.stringMatching(message) }),
+    );
+  });
+
+  test("a regression's output is called by its column", () => {
+    expect(labelsOf(plan({ task: '{ kind: regression, text: t, label: stars }' }))).toEqual(['stars']);
+  });
+});
+
+test('dropout where only the head trains is refused: its features are computed once', () => {
+  const dropping = stages.avg.replace('epochs: 1', 'epochs: 1, dropout: 0.1');
+  expect(() => plan({ stages: dropping, privacy: privacy('client') })).toThrow(/dropout would drop nothing/);
+  const all = plan({ stages: dropping.replace('train: head', 'train: all'), privacy: privacy('client') });
+  expect(all.stages[0]).toMatchObject({ local: { dropout: 0.1 } });
 });
