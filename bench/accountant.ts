@@ -1,69 +1,71 @@
-/** Times of the accountant's queries. Each row is one JSON line; run alone on an idle core. */
-import { performance } from 'node:perf_hooks';
+/**
+ * Times of the accountant's queries in Node, in Chromium, and beside dp_accounting (each by its own processor time):
+ * `npm run bench -- accountant [--python DIR] [--keep-python] [--no-peers] [--no-browser]`. `--python` names the virtual
+ * environment to use or make; `--keep-python` leaves it for the next time. Every row is one JSON line.
+ */
+import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
-import { calibrateNoise, epsilonOf } from '../shared/privacy/accountant/index.ts';
-import type { PrivacyEvent } from '../shared/privacy/events.ts';
-import type { BenchRow } from './row.ts';
+import { parseArgs, promisify } from 'node:util';
+import { packageRoot } from '../shared/node/package-root.ts';
+import { milliseconds, type Query, queries } from './accountant-queries.ts';
+import { inChromium, withPages } from './in-chromium.ts';
+import { type Peers, pythonWith, removePeers } from './python.ts';
+import { absent, atMost, type BenchRow } from './row.ts';
 
-/** Milliseconds of the fastest of three calls, after one that warms the compiler. */
-function milliseconds(action: () => unknown): number {
-  action();
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < 3; i++) {
-    const start = performance.now();
-    action();
-    best = Math.min(best, performance.now() - start);
+const NODE_MS = 300;
+const CHROMIUM_MS = 600;
+const script = join(packageRoot, 'bench', 'peers', 'accounting_times.py');
+
+/** Processor time: other programs on the machine do not count. */
+const processorMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+async function chromiumRows(): Promise<BenchRow[]> {
+  try {
+    const page = join(packageRoot, 'bench', 'accountant-page');
+    const times = await withPages(page, (pages) => inChromium<[string, number][]>(pages, ''));
+    return times.map(([name, value]) => atMost('accountant', `Chromium: ${name}`, { value, unit: 'ms' }, CHROMIUM_MS));
+  } catch (cause) {
+    return [absent('accountant', 'Chromium', message(cause))];
   }
-  return best;
 }
 
-const sampled = (noiseMultiplier: number, samplingProbability: number, count: number): PrivacyEvent => ({
-  kind: 'poisson-gaussian',
-  noiseMultiplier,
-  samplingProbability,
-  count,
-});
-
-function row(name: string, value: number, target: number): BenchRow {
-  return {
-    bench: 'accountant',
-    row: name,
-    value: Math.round(value),
-    unit: 'ms',
-    baseline: null,
-    ratio: null,
-    target: `<= ${target}`,
-    holds: value <= target,
-  };
-}
-
-/** All rows; the target of a query is 0.3 s on one core. */
-export function accountantRows(): BenchRow[] {
-  const queries: [string, PrivacyEvent[], number][] = [
-    ['epsilon q=0.01 sigma=1 T=1000', [sampled(1, 0.01, 1000)], 1e-5],
-    ['epsilon q=0.01 sigma=1 T=10000', [sampled(1, 0.01, 10_000)], 1e-5],
-    ['epsilon q=0.01 sigma=1 T=100000', [sampled(1, 0.01, 100_000)], 1e-5],
-    ['epsilon q=0.0001 sigma=0.3 T=100000', [sampled(0.3, 1e-4, 100_000)], 1e-6],
-    ['epsilon q=0.9 sigma=50 T=100000', [sampled(50, 0.9, 100_000)], 1e-6],
-    ['epsilon of two stages', [sampled(1.2, 0.03, 200), sampled(0.8, 0.004, 1500)], 1e-6],
-  ];
-  const stages = [{ samplingProbability: 0.1, rounds: 60, share: 1 }];
-  return [
-    ...queries.map(([name, events, delta]) =>
-      row(
-        name,
-        milliseconds(() => epsilonOf(events, delta)),
-        300,
-      ),
-    ),
-    row(
-      'calibrate q=0.1 T=60 epsilon=3',
-      milliseconds(() => calibrateNoise({ epsilon: 3, delta: 1e-5, stages })),
-      3000,
-    ),
-  ];
+/** The same question to dp_accounting; a ratio below 1 is faster than it. */
+async function peerRow({ name, run, peer }: Query, peers: Peers): Promise<BenchRow | undefined> {
+  if (peer === undefined) return undefined;
+  const row = `${name} ÷ dp_accounting`;
+  if ('reason' in peers) return absent('accountant', row, peers.reason);
+  try {
+    const { stdout } = await promisify(execFile)(peers.python, [script, ...peer.map(String)]);
+    const baseline = Number(stdout);
+    return atMost('accountant', row, { value: milliseconds(run, processorMs), unit: 'ms', baseline }, 1);
+  } catch (cause) {
+    return absent('accountant', row, message(cause).trim().split('\n').at(-1) as string);
+  }
 }
 
 if (import.meta.url === `file://${process.argv[1]}`) {
-  for (const line of accountantRows()) console.log(JSON.stringify(line));
+  const flag = { type: 'boolean', default: false } as const;
+  const { values } = parseArgs({
+    options: { python: { type: 'string' }, 'keep-python': flag, 'no-peers': flag, 'no-browser': flag },
+  });
+  const print = (row: BenchRow): void => console.log(JSON.stringify(row));
+  for (const { name, run } of queries)
+    print(atMost('accountant', name, { value: milliseconds(run, processorMs), unit: 'ms' }, NODE_MS));
+  if (!values['no-browser']) for (const row of await chromiumRows()) print(row);
+  const home = values.python ?? join(tmpdir(), 'tacit-bench-accounting');
+  const peers: Peers = values['no-peers']
+    ? { reason: 'left out with --no-peers' }
+    : await pythonWith(home, ['dp-accounting==0.6.0'], 'dp_accounting');
+  for (const query of queries) {
+    const row = await peerRow(query, peers);
+    if (row !== undefined) print(row);
+  }
+  if ('python' in peers && !values['keep-python'] && values.python === undefined) await removePeers(home);
 }

@@ -7,10 +7,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type Peers, removePeers } from './python.ts';
 import type { BenchRow } from './row.ts';
 import { browserRows } from './training/browser.ts';
 import { shapes } from './training/ours.ts';
-import { installPeers, type Peers, removePeers } from './training/peers.ts';
+import { installPeers } from './training/peers.ts';
 import { children, memoryRows, startRows, textRows } from './training/processes.ts';
 import { stepRows } from './training/steps.ts';
 

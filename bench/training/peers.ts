@@ -1,48 +1,22 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import { packageRoot } from '../../shared/node/package-root.ts';
+import { type Peers, pythonWith } from '../python.ts';
 import type { Shape } from './ours.ts';
 
-const run = promisify(execFile);
 const script = join(packageRoot, 'bench', 'peers', 'torch_steps.py');
 const packages = ['torch==2.15.0', 'opacus==1.6.0'];
-
-/** A Python with PyTorch and Opacus, or why there is none. */
-export type Peers = { readonly python: string } | { readonly reason: string };
 
 /**
  * A virtual environment of its own in `home`, made with pip where there is none yet. It is some gigabytes, since PyPI's
  * wheels of PyTorch bring CUDA along.
  */
-export async function installPeers(home = join(tmpdir(), 'tacit-bench-python')): Promise<Peers> {
-  const python = join(home, 'bin', 'python');
-  const works = (): Promise<boolean> => run(python, ['-c', 'import torch, opacus']).then(yes, no);
-  if (await works()) return { python };
-  try {
-    await mkdir(home, { recursive: true });
-    await run('python3', ['-m', 'venv', home]);
-    console.error(`installing ${packages.join(', ')} into ${home}`);
-    await run(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--only-binary=:all:', ...packages], {
-      maxBuffer: 2 ** 26,
-    });
-    if (await works()) return { python };
-    return { reason: 'PyTorch was installed and does not load' };
-  } catch (cause) {
-    const lines = (cause instanceof Error ? cause.message : String(cause)).trim().split('\n');
-    return { reason: `PyTorch could not be installed: ${lines.at(-1)}` };
-  }
-}
-
-/** Deletes an environment that `installPeers` made. */
-export async function removePeers(home: string): Promise<void> {
-  await access(join(home, 'pyvenv.cfg'));
-  await rm(home, { recursive: true, force: true });
+export function installPeers(home = join(tmpdir(), 'tacit-bench-python')): Promise<Peers> {
+  return pythonWith(home, packages, 'torch, opacus');
 }
 
 export type PeerKind = 'plain' | 'default' | 'opacus-per-sample' | 'opacus-ghost';
@@ -78,6 +52,3 @@ export async function openPeer(python: string, kind: PeerKind, shape: Shape): Pr
     },
   };
 }
-
-const yes = (): boolean => true;
-const no = (): boolean => false;

@@ -1,9 +1,10 @@
 import type { Engine } from '../../shared/engine/engine.ts';
 import { onnxCpuEngine, tfjsNativeEngine } from '../../shared/node/engines.ts';
+import type { Peers } from '../python.ts';
 import { absent, atMost, type BenchRow } from '../row.ts';
 import { cpuMs } from './cpu.ts';
 import { configOf, l2Clip, lora, openTrainee, type Shape, shapes, type Trainee, weightsOf } from './ours.ts';
-import { openPeer, type Peer, type PeerKind, type Peers } from './peers.ts';
+import { openPeer, type Peer, type PeerKind } from './peers.ts';
 
 /** One kind of step, wherever it is computed. */
 type Contestant = () => Promise<number>;
