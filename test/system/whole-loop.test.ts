@@ -27,7 +27,7 @@ beforeAll(async () => {
   participants = [1, 2, 3, 4, 5].map((index) => startParticipant({ link: run.link, index }));
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   await Promise.all(participants.map((p) => p.ended));
-});
+}, 300_000);
 
 afterAll(async () => {
   for (const p of participants) p.stop();
