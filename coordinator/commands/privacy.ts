@@ -5,7 +5,7 @@ import {
   affordableRounds,
   calibrateNoise,
   deltaOf,
-  epsilonOf,
+  epsilonBounds,
   stageEvent,
 } from '../../shared/privacy/accountant/index.ts';
 import { privacyPlanCommand } from './privacy-plan.ts';
@@ -45,9 +45,10 @@ export function privacyCommand(): Command {
     'epsilon of a sequence of releases',
     '--noise-multiplier 13.91 --rounds 100 --delta 1e-5',
     ['noiseMultiplier', 'rounds', 'delta', 'samplingProbability'],
-    (v) => ({
-      epsilon: epsilonOf([stageEvent(v, v.noiseMultiplier)], v.delta),
-    }),
+    (v) => {
+      const { lower, upper } = epsilonBounds([stageEvent(v, v.noiseMultiplier)], v.delta);
+      return { epsilon: upper, epsilonAtLeast: lower };
+    },
   );
   add(
     'delta',
