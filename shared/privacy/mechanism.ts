@@ -1,5 +1,5 @@
 import type { Rng } from '../core/rng.ts';
-import { addComponents, type NoiseComponent } from './component-noise.ts';
+import type { NoiseComponent } from './component-noise.ts';
 import { addNoise, discreteGaussian, randomWords } from './discrete-gaussian.ts';
 import { checked, privacyError } from './errors.ts';
 import { FLOAT_SLACK, type MechanismParameters } from './mechanism-parameters.ts';
@@ -12,33 +12,6 @@ export {
   mechanismParameters,
   transportParameters,
 } from './mechanism-parameters.ts';
-
-/** Only this module holds it, so only {@link privatise} can make a {@link NoisedVector}. */
-const mint = Symbol('noised');
-
-class Noised {
-  readonly values: Uint32Array;
-  /** Makes the type nominal: no other object, however shaped, is a NoisedVector. */
-  readonly #noised = true;
-
-  constructor(key: symbol, values: Uint32Array) {
-    if (key !== mint) throw privacyError('PRIVACY_VECTOR_INVALID', 'a noised vector is made by privatise only');
-    this.values = values;
-  }
-
-  /** True for vectors that privatise made, also at run time. */
-  static is(value: unknown): value is Noised {
-    return typeof value === 'object' && value !== null && #noised in value && value.#noised;
-  }
-}
-
-/** An update in the ring with its share of the noise in it: the type that proves that noise was added. */
-export type NoisedVector = Noised;
-
-/** True when `value` came out of {@link privatise}. */
-export function isNoised(value: unknown): value is NoisedVector {
-  return Noised.is(value);
-}
 
 /**
  * A client's clipped sum made private: scaled, rounded by ⌊x + u⌋ with u uniform, discrete Gaussian noise added, reduced
@@ -54,32 +27,11 @@ export function privatise(
   parameters: MechanismParameters,
   rng: Rng,
   examples: number,
-): NoisedVector {
+): Uint32Array {
   checkUpdate(clippedSum, parameters, examples);
   const values = roundDithered(clippedSum, parameters.scale, rng);
   addNoise(discreteGaussian(parameters.localSigma), values, rng);
-  return new Noised(mint, reduced(values, parameters.ringBits));
-}
-
-/**
- * {@link privatise} with noise that the session cut into components, so that what the sum does not need of it can be taken
- * away again. Erases the components' keys.
- * @param components - of the session's noise ladder, all of them
- * @throws as {@link privatise}; PRIVACY_NOISE_TOO_SMALL when together they are less than any cohort's share
- */
-export async function privatiseInComponents(
-  clippedSum: Float32Array | Float64Array,
-  parameters: MechanismParameters,
-  rng: Rng,
-  examples: number,
-  components: readonly NoiseComponent[],
-): Promise<NoisedVector> {
-  checkUpdate(clippedSum, parameters, examples);
-  checkComponents(components, parameters);
-  const values = roundDithered(clippedSum, parameters.scale, rng);
-  await addComponents(values, components, 1);
-  for (const { key } of components) key.fill(0);
-  return new Noised(mint, reduced(values, parameters.ringBits));
+  return reduced(values, parameters.ringBits);
 }
 
 /** Modulo 2^bits, in place. */

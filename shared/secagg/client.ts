@@ -34,7 +34,7 @@ export type { ClientRecord } from './client-checks.ts';
 /** What happens to a client. Messages are attacker-controlled. */
 export type ClientEvent =
   | { readonly kind: 'message'; readonly name: ServerMessageName; readonly signed: unknown }
-  /** `applyMasks` is done; SHA-256 (hex) of each chunk of the upload, see `chunkHashes`. */
+  /** the upload is made; SHA-256 (hex) of each chunk of the upload, see `MaskedStream.hashes`. */
   | { readonly kind: 'masked'; readonly chunks: readonly string[] }
   | { readonly kind: 'cancel'; readonly reason: string };
 
@@ -43,7 +43,7 @@ export type ClientEffect =
   | { readonly kind: 'persist'; readonly record: ClientRecord }
   /** `masked` is the upload's manifest: it goes with the chunks; all others go over the control channel. */
   | { readonly kind: 'send'; readonly name: ClientMessageName; readonly signed: Signed }
-  /** Add the noise with `privatiseInComponents`, call `applyMasks` on the result, then come back with `masked`. */
+  /** Add the noise with `noisedStream`, call `maskStream` on the result, then come back with `masked`. */
   | { readonly kind: 'mask'; readonly noise: readonly NoiseComponent[]; readonly streams: readonly MaskStream[] }
   | { readonly kind: 'abort'; readonly code: SecaggErrorCode; readonly reason: string }
   | { readonly kind: 'done' };

@@ -1,12 +1,10 @@
 import { TacitError } from '../core/errors.ts';
-import { sha256Hex } from '../core/hash.ts';
-import { type Keystream, keystream, littleEndianBytes, littleEndianWords } from '../core/keystream.ts';
+import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
 import { Workspace } from '../kernels/module.ts';
 import { type RingKernels, ringInWasm } from '../kernels/ring.ts';
 import { ringInTypeScript } from '../kernels/ring-js.ts';
 import { addComponents, type NoiseComponent } from '../privacy/component-noise.ts';
-import { isNoised, type NoisedVector } from '../privacy/mechanism.ts';
 import type { SecaggErrorCode } from './errors.ts';
 
 /** One AES-256-CTR keystream, added to or subtracted from a vector of 32-bit words. Its key is used for nothing else. */
@@ -14,34 +12,6 @@ export interface MaskStream {
   /** 32 bytes. */
   readonly key: Uint8Array;
   readonly sign: 1 | -1;
-}
-
-/** Only this module holds it, so only {@link applyMasks} can make a {@link MaskedVector}. */
-const mint = Symbol('masked');
-
-class Masked {
-  readonly values: Uint32Array;
-  /** Makes the type nominal: no other object, however shaped, is a MaskedVector. */
-  readonly #masked = true;
-
-  constructor(key: symbol, values: Uint32Array) {
-    if (key !== mint) throw reused();
-    this.values = values;
-  }
-
-  /** True for vectors that applyMasks made, also at run time. */
-  static is(value: unknown): value is Masked {
-    return typeof value === 'object' && value !== null && #masked in value && value.#masked;
-  }
-}
-
-/** A noised vector under all its masks: the only thing that an upload port takes. */
-export type MaskedVector = Masked;
-
-function reused(): TacitError<SecaggErrorCode> {
-  return new TacitError('SECAGG_MASK_REUSED', 'only a noised vector can be masked, once', {
-    fix: 'Train and noise again for a new session.',
-  });
 }
 
 /**
@@ -91,37 +61,6 @@ export async function addMasks(
     if (sign === 1) space.ring.add(target, words);
     else space.ring.subtract(target, words);
   }
-}
-
-const consumed = new WeakSet<Uint32Array>();
-
-/**
- * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4). Works in place and takes the vector over: a
- * noised vector can be masked once, because its noise protects one release only. Erases the streams' keys.
- *
- * @throws SECAGG_MASK_REUSED when this vector was masked before, or never noised, or there is no mask
- */
-export async function applyMasks(noised: NoisedVector, streams: readonly MaskStream[]): Promise<MaskedVector> {
-  const { values } = noised;
-  if (!isNoised(noised) || consumed.has(values) || streams.length === 0) throw reused();
-  consumed.add(values);
-  await addStreams(values, streams);
-  for (const { key } of streams) key.fill(0);
-  return new Masked(mint, values);
-}
-
-/** Little-endian bytes of the vector, 4 per number; a view where the machine is little-endian. */
-export function maskedBytes(vector: MaskedVector): Uint8Array {
-  // The type already says so; a cast must not be enough to send something else.
-  if (!Masked.is(vector)) throw new RangeError('only a masked vector has bytes to send');
-  return littleEndianBytes(vector.values);
-}
-
-/** SHA-256 (hex) of each piece of `chunkBytes` of the upload, in order: what the manifest lists. */
-export function chunkHashes(bytes: Uint8Array, chunkBytes: number): string[] {
-  const hashes: string[] = [];
-  for (let at = 0; at < bytes.length; at += chunkBytes) hashes.push(sha256Hex(bytes.subarray(at, at + chunkBytes)));
-  return hashes;
 }
 
 /**

@@ -58,7 +58,7 @@ export async function localDpSgdDelta(options: LocalDpSgd): Promise<LocalDelta> 
   for (let step = 0; step < options.steps; step++) {
     const indices = poissonSampleUnits(units, samplingProbability, rng);
     const part = await clippedGradientSum({ ...options, indices, l2Clip: mechanism.l2Clip });
-    const noisy = decode(privatise(part.sum, mechanism, rng, part.units).values, mechanism);
+    const noisy = decode(privatise(part.sum, mechanism, rng, part.units), mechanism);
     const update = meanUpdate(noisy, samplingProbability * units.count, mechanism.l2Clip);
     const gradient = Float32Array.from(update, (u) => -u);
     optimizer.step(weights, gradient, options.learningRate, decayed);

@@ -165,7 +165,7 @@ async function stepGradient(
   });
   if (privacy === undefined) return { ...part, stepped: part.examples > 0, scale: meanScale(part, gradientNorm) };
   const { mechanism } = privacy;
-  const noisy = decode(privatise(part.sum, mechanism, rng, part.units).values, mechanism);
+  const noisy = decode(privatise(part.sum, mechanism, rng, part.units), mechanism);
   const expected = Math.min(batchSize, units?.count ?? examples.length);
   into.set(meanUpdate(noisy, expected, mechanism.l2Clip));
   // The update points down the gradient; the optimizer wants the gradient.

@@ -23,7 +23,7 @@ export function noisySum(clients: readonly ClippedSum[], parameters: MechanismPa
   }
   const ring = new Uint32Array(parameters.dimension);
   for (const { sum, examples } of clients) {
-    const { values } = privatise(sum, parameters, rng, examples);
+    const values = privatise(sum, parameters, rng, examples);
     for (let i = 0; i < ring.length; i++) ring[i] = (ring[i] as number) + (values[i] as number);
   }
   return decode(ring, parameters);

@@ -1,4 +1,5 @@
 import { base64, fromBase64, hex } from '../../shared/core/bytes.ts';
+import { littleEndianBytes } from '../../shared/core/keystream.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import type { Signer } from '../../shared/core/signing.ts';
 import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
@@ -17,7 +18,7 @@ import {
   selfMaskKey,
   sharedSecret,
 } from '../../shared/secagg/keys.ts';
-import { addStreams, applyMasks, chunkHashes, type MaskStream, maskedBytes } from '../../shared/secagg/mask.ts';
+import { addStreams, type MaskStream } from '../../shared/secagg/mask.ts';
 import {
   type ClientMessageName,
   type MessageBody,
@@ -32,6 +33,7 @@ import {
 import { sessionLadder, surplusCount } from '../../shared/secagg/noise-seeds.ts';
 import { combineShares } from '../../shared/secagg/shamir.ts';
 import { boxBytes, openShares } from '../../shared/secagg/shares.ts';
+import { chunkHashes, underMasks } from './masked-vector.ts';
 import { addTo, identity, noisedFor, rosterOf, serverSigner } from './secagg-session.ts';
 
 /** Honest clients in the hands of a server that says what it likes, under its true signature. */
@@ -105,10 +107,10 @@ export class Puppets {
       if (effect.kind === 'mask') {
         puppet.components = effect.noise.map(({ key, sigma }) => ({ key: key.slice(), sigma }));
         const noised = await noisedFor(puppet.seed, puppet.config.dimension, effect.noise);
-        puppet.input = noised.values.slice();
-        const masked = await applyMasks(noised, effect.streams);
-        puppet.upload = masked.values;
-        const chunks = chunkHashes(maskedBytes(masked), puppet.config.chunkBytes);
+        puppet.input = noised.slice();
+        const masked = await underMasks(noised, effect.streams);
+        puppet.upload = masked;
+        const chunks = chunkHashes(littleEndianBytes(masked), puppet.config.chunkBytes);
         const step = clientReduce(puppet.state, { kind: 'masked', chunks });
         puppet.state = step.state;
         await this.effects(puppet, step.effects);

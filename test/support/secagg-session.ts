@@ -1,16 +1,11 @@
 import { base64, utf8 } from '../../shared/core/bytes.ts';
 import { canonicalJson } from '../../shared/core/canonical.ts';
 import { sha256, sha256Hex } from '../../shared/core/hash.ts';
+import { littleEndianBytes } from '../../shared/core/keystream.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
 import { addComponents, type NoiseComponent } from '../../shared/privacy/component-noise.ts';
-import {
-  type MechanismParameters,
-  mechanismParameters,
-  type NoisedVector,
-  privatise,
-  privatiseInComponents,
-} from '../../shared/privacy/mechanism.ts';
+import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { componentsNeeded } from '../../shared/privacy/noise-ladder.ts';
 import {
   type ClientEffect,
@@ -20,15 +15,7 @@ import {
   clientReduce,
   startClient,
 } from '../../shared/secagg/client.ts';
-import {
-  addInto,
-  applyMasks,
-  chunkHashes,
-  type MaskedVector,
-  type MaskStream,
-  maskedBytes,
-  removeMasks,
-} from '../../shared/secagg/mask.ts';
+import { addInto, type MaskStream, removeMasks } from '../../shared/secagg/mask.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import {
@@ -40,6 +27,7 @@ import {
   serverReduce,
   startServer,
 } from '../../shared/secagg/server.ts';
+import { chunkHashes, noisedWords, underMasks } from './masked-vector.ts';
 
 /** A whole session in one process: the reducers of production, and a shell that is only queues. */
 
@@ -117,18 +105,13 @@ export function testUpdate(dimension: number): Float32Array {
   return new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension));
 }
 
-/** A vector that the privacy mechanism made, repeatable from a seed. */
-export function noisedVector(seed: string, dimension: number): NoisedVector {
-  return privatise(testUpdate(dimension), testMechanism(dimension), seededRng(seed), 1);
-}
-
-/** The same with the noise that a session asks for. */
+/** A vector that the privacy mechanism made with the noise that a session asks for, repeatable from a seed. */
 export function noisedFor(
   seed: string,
   dimension: number,
   components: readonly NoiseComponent[],
-): Promise<NoisedVector> {
-  return privatiseInComponents(testUpdate(dimension), testMechanism(dimension), seededRng(seed), 1, components);
+): Promise<Uint32Array> {
+  return noisedWords(testUpdate(dimension), testMechanism(dimension), seed, components);
 }
 
 /** Each component of a client's noise by itself. */
@@ -165,7 +148,7 @@ export interface Client {
   components: readonly NoiseComponent[];
   readonly records: ClientRecord[];
   readonly sent: { name: string; signed: Signed }[];
-  masked: MaskedVector | undefined;
+  masked: Uint32Array | undefined;
   streams: readonly MaskStream[];
   code: string | undefined;
   done: boolean;
@@ -307,31 +290,31 @@ export class Session {
       if (effect.kind === 'mask') {
         client.components = effect.noise.map(({ key, sigma }) => ({ key: key.slice(), sigma }));
         client.streams = effect.streams.map(({ key, sign }) => ({ key: key.slice(), sign }));
-        client.masked = await applyMasks(await this.noised(client, effect.noise), effect.streams);
+        client.masked = await underMasks(await this.noised(client, effect.noise), effect.streams);
         await this.clientEvent(client, {
           kind: 'masked',
-          chunks: chunkHashes(maskedBytes(client.masked), this.config.chunkBytes),
+          chunks: chunkHashes(littleEndianBytes(client.masked), this.config.chunkBytes),
         });
       }
     }
   }
 
-  private async noised({ id, components }: Client, noise: readonly NoiseComponent[]): Promise<NoisedVector> {
+  private async noised({ id, components }: Client, noise: readonly NoiseComponent[]): Promise<Uint32Array> {
     const { dimension } = this.config;
     const noised = await noisedFor(`${this.seed}/input/${id}`, dimension, noise);
     const noises = await noiseByComponent(components, dimension);
-    const input = this.inputOf?.(id) ?? noised.values.slice();
+    const input = this.inputOf?.(id) ?? noised.slice();
     if (this.inputOf === undefined) for (const one of noises) addTo(input, one, -1);
     this.inputs.set(id, input);
     this.noises.set(id, noises);
-    noised.values.set(input);
-    for (const one of noises) addTo(noised.values, one);
+    noised.set(input);
+    for (const one of noises) addTo(noised, one);
     return noised;
   }
 
   /** The first `limit` chunks reach the server's staging area; only whole uploads are added. */
   private upload(client: Client, limit: number): void {
-    const bytes = maskedBytes(client.masked as MaskedVector);
+    const bytes = littleEndianBytes(client.masked as Uint32Array);
     const { chunkBytes } = this.config;
     const chunks = Array.from({ length: Math.min(limit, Math.ceil(bytes.length / chunkBytes)) }, (_, i) =>
       bytes.slice(i * chunkBytes, (i + 1) * chunkBytes),

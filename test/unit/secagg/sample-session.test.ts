@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { hex, utf8 } from '../../../shared/core/bytes.ts';
 import { canonicalJson } from '../../../shared/core/canonical.ts';
 import { sha256Hex } from '../../../shared/core/hash.ts';
-import { maskedBytes } from '../../../shared/secagg/mask.ts';
+import { littleEndianBytes } from '../../../shared/core/keystream.ts';
 import type { Signed } from '../../../shared/secagg/messages.ts';
 import { addTo, Session } from '../../support/secagg-session.ts';
 
@@ -39,7 +39,7 @@ async function sample(): Promise<{ session: Session; transcript: string; summary
       `${id}  x = ${words(session.inputs.get(id) as Uint32Array)}`,
       ...noise,
       `            self mask key ${hex(client.streams[0]?.key as Uint8Array)}`,
-      `            y = ${hex(maskedBytes(upload))}`,
+      `            y = ${hex(littleEndianBytes(upload))}`,
     ].join('\n');
   });
   const { ladder } = session.server.group as NonNullable<typeof session.server.group>;

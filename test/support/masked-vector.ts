@@ -1,0 +1,35 @@
+import { sha256Hex } from '../../shared/core/hash.ts';
+import { seededRng } from '../../shared/core/rng.ts';
+import { ChunkSpace } from '../../shared/kernels/chunk-space.ts';
+import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
+import type { MechanismParameters } from '../../shared/privacy/mechanism.ts';
+import { noisedStream } from '../../shared/privacy/noised-stream.ts';
+import { addStreams, type MaskStream } from '../../shared/secagg/mask.ts';
+
+/** An update as the product noises it, out of its stream, so that a test can look at it and change it. */
+export async function noisedWords(
+  update: Float32Array,
+  mechanism: MechanismParameters,
+  seed: string,
+  components: readonly NoiseComponent[],
+): Promise<Uint32Array> {
+  const stream = await noisedStream(update, mechanism, seededRng(seed), 1, components);
+  return ChunkSpace.use(update.length, async (space) => {
+    const count = await stream.chunk(space, 0);
+    return space.target.slice(0, count);
+  });
+}
+
+/** The vector under its masks, in place; erases their keys as the product does. */
+export async function underMasks(values: Uint32Array, streams: readonly MaskStream[]): Promise<Uint32Array> {
+  await addStreams(values, streams);
+  for (const { key } of streams) key.fill(0);
+  return values;
+}
+
+/** SHA-256 (hex) of each piece of `chunkBytes`, in order. */
+export function chunkHashes(bytes: Uint8Array, chunkBytes: number): string[] {
+  const hashes: string[] = [];
+  for (let at = 0; at < bytes.length; at += chunkBytes) hashes.push(sha256Hex(bytes.subarray(at, at + chunkBytes)));
+  return hashes;
+}
