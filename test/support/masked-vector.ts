@@ -1,6 +1,6 @@
 import { sha256Hex } from '../../shared/core/hash.ts';
 import { seededRng } from '../../shared/core/rng.ts';
-import { ChunkSpace } from '../../shared/kernels/chunk-space.ts';
+import { CHUNK_WORDS, ChunkSpace } from '../../shared/kernels/chunk-space.ts';
 import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import type { MechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
@@ -14,10 +14,14 @@ export async function noisedWords(
   components: readonly NoiseComponent[],
 ): Promise<Uint32Array> {
   const stream = await noisedStream(update, mechanism, seededRng(seed), 1, components);
-  return ChunkSpace.use(update.length, async (space) => {
-    const count = await stream.chunk(space, 0);
-    return space.target.slice(0, count);
+  const out = new Uint32Array(update.length);
+  await ChunkSpace.use(Math.min(CHUNK_WORDS, update.length), async (space) => {
+    for (let at = 0; at < out.length; at += CHUNK_WORDS) {
+      const count = await stream.chunk(space, at / CHUNK_WORDS);
+      out.set(space.target.subarray(0, count), at);
+    }
   });
+  return out;
 }
 
 /** The vector under its masks, in place; erases their keys as the product does. */
