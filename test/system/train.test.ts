@@ -87,7 +87,7 @@ describe('tacit train', { timeout: 300_000 }, () => {
     const { config, weights } = readModelDirectory(await readDirectoryFiles(path('news'), 2 ** 30));
     expect(config.labelNames).toEqual(names);
     expect(config.raw['problem_type']).toBe('single_label_classification');
-    expect(weights.get('classifier.weight')?.shape).toEqual([4, 384]);
+    expect(weights.get('classifier.weight')?.shape).toEqual([4, 768]);
     expect(JSON.parse(readFileSync(path('news/training.json'), 'utf8'))).toMatchObject({ trained: 216, held: 24 });
   });
 
@@ -131,6 +131,7 @@ describe('tacit train', { timeout: 300_000 }, () => {
     expect(losses(first).length).toBeGreaterThanOrEqual(4);
     expect(losses(first).length).toBeLessThan(12);
     expect([...losses(first), ...losses(second)]).toEqual(losses(whole));
-    expect(readFileSync(path('parts/model.safetensors'))).toEqual(readFileSync(path('whole/model.safetensors')));
+    const [parts, unbroken] = ['parts', 'whole'].map((run) => readFileSync(path(`${run}/model.safetensors`)));
+    expect(parts?.equals(unbroken as Buffer)).toBe(true);
   });
 });

@@ -103,7 +103,7 @@ describe('hf:org/name', () => {
       [...files.keys()].filter((n) => n !== 'pytorch_model.bin' && n !== 'README.md').sort(),
     );
     for (const [name, bytes] of got) expect(sha256(bytes)).toBe(sha256(files.get(name) as Uint8Array));
-    expect(readModelDirectory(got).config.hiddenSize).toBe(128);
+    expect(readModelDirectory(got).config.hiddenSize).toBe(256);
     expect(asked.some((path) => path.includes('pytorch_model'))).toBe(false);
     expect((await readHubModel('hf:org/mini@v1', room, { hubUrl: nowhere, cacheDir })).size).toBe(got.size);
     asked = [];
