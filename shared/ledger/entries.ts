@@ -84,6 +84,16 @@ const stage = z.strictObject({
 
 const member = z.strictObject({ clientId: id, organisation: words(200), publicKey: key });
 export type RosterMember = z.infer<typeof member>;
+const roster = z.array(member).max(LIMITS.sessionClients);
+
+/** The members in a roster that is kept beside the log; undefined when the bytes are none. */
+export function parseRoster(bytes: Uint8Array): RosterMember[] | undefined {
+  try {
+    return roster.safeParse(JSON.parse(fromUtf8(bytes))).data;
+  } catch {
+    return undefined;
+  }
+}
 
 /** A change of key, signed by both keys. A log's own change is shown to participants as well, who know only the old key. */
 export const handoverSchema = z.strictObject({

@@ -1,5 +1,5 @@
-import { equalBytes, fromHex, fromUtf8 } from '../core/bytes.ts';
-import { type Entry, type RosterMember, rosterHash } from './entries.ts';
+import { equalBytes, fromHex } from '../core/bytes.ts';
+import { type Entry, parseRoster, rosterHash } from './entries.ts';
 import type { EntryContext, Findings } from './verify-findings.ts';
 
 /** Who may sign what: rosters, and everything that clients sign under the keys that rosters give them. */
@@ -23,13 +23,12 @@ export class PeopleVerifier {
     // The blob is the RFC 8785 text of the sorted members, so its SHA-256 is the roster's hash; only then is it read.
     const actual = entry.members !== null ? rosterHash(entry.members) : (document?.sha256 ?? entry.rosterHash);
     const members =
-      entry.members ??
-      (document !== undefined && actual === entry.rosterHash
-        ? (JSON.parse(fromUtf8(document.bytes)) as RosterMember[])
-        : []);
+      entry.members ?? (document !== undefined && actual === entry.rosterHash ? parseRoster(document.bytes) : []);
+    if (members === undefined)
+      this.#findings.fail('ROSTER_WRONG', 'the roster is no list of members', 'members', 'something else');
     if (actual !== entry.rosterHash)
       this.#findings.fail('ROSTER_WRONG', 'the members do not have the hash of the roster', entry.rosterHash, actual);
-    for (const { clientId, publicKey } of members)
+    for (const { clientId, publicKey } of members ?? [])
       this.#members.set(clientId, (this.#members.get(clientId) ?? new Set()).add(publicKey));
   }
 

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { TacitError } from '../core/errors.ts';
 import type { TeacherOutputs } from '../training/distillation/distil.ts';
 import type { TrainerState } from '../training/pretraining/trainer.ts';
@@ -37,7 +38,7 @@ export class PartialRun {
       await replace(join(folder, 'run.json'), JSON.stringify({ identity: mine, losses: [] }));
       return new PartialRun(folder, mine, [], undefined);
     }
-    const { identity: other, losses } = JSON.parse(known.toString('utf8')) as { identity: string; losses: number[] };
+    const { identity: other, losses } = parseRun(known, join(folder, 'run.json'));
     if (other !== mine) {
       throw new TacitError<TrainerStateErrorCode>('TRAINING_STATE_INVALID', 'this was begun with other options', {
         where: folder,
@@ -57,6 +58,29 @@ export class PartialRun {
 
   remove(): Promise<void> {
     return rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+const runSchema = z.strictObject({ identity: z.string(), losses: z.array(z.number()) });
+
+function parseRun(bytes: Buffer, where: string): z.infer<typeof runSchema> {
+  const parsed = runSchema.safeParse(readJson(bytes.toString('utf8')));
+  if (parsed.success) return parsed.data;
+  throw new TacitError<TrainerStateErrorCode>(
+    'TRAINING_STATE_INVALID',
+    'this is not the record of a stopped training',
+    {
+      where,
+      fix: 'Delete the folder to begin again.',
+    },
+  );
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fromUtf8, utf8 } from '../../../shared/core/bytes.ts';
 import { canonicalJson } from '../../../shared/core/canonical.ts';
+import { sha256Hex } from '../../../shared/core/hash.ts';
 import { BudgetBook } from '../../../shared/ledger/budget-book.ts';
 import { exportBundle } from '../../../shared/ledger/bundle.ts';
 import { formatCheckpoint } from '../../../shared/ledger/checkpoint.ts';
@@ -298,6 +299,16 @@ describe('a correctly signed log whose content is false', () => {
     const at = indexOf(kind);
     expect(faults(await report(at, change as never))).toContain(`${code}@${at}`);
   });
+
+  it.each(['{"not": "a list"}', 'no JSON', '[{"clientId": 7}]'])(
+    'a roster kept beside the log that is %s under its true hash',
+    async (text) => {
+      const rosterHash = sha256Hex(utf8(text));
+      const files = forge(edit(0, () => ({ members: null, rosterHash })));
+      files.set(`rosters/${rosterHash}.json`, utf8(text));
+      expect(faults(await verifyBundle(files, options))).toContain('ROSTER_WRONG@0');
+    },
+  );
 
   it('a consent by a key that no roster gives the client', async () => {
     const at = indexOf('consent');
