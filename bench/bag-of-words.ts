@@ -1,4 +1,4 @@
-import type { TextRecord } from '../shared/text/records.ts';
+import type { TextRecord } from '../shared/text/record.ts';
 import { classificationMetrics, type Metrics } from '../shared/training/metrics.ts';
 
 interface SparseRow {

@@ -12,7 +12,7 @@ import { batchShape, openTokenizer } from '../shared/protocol/stage-model.ts';
 import type { Weights } from '../shared/tensor/named.ts';
 import { type EncodedExample, encodeRecords } from '../shared/text/encode.ts';
 import type { PreparedMail } from '../shared/text/mail-corpus.ts';
-import type { TextRecord } from '../shared/text/records.ts';
+import type { TextRecord } from '../shared/text/record.ts';
 import { type CentralSilo, centralRounds } from '../shared/training/central.ts';
 import { evaluate } from '../shared/training/evaluate.ts';
 import { createFeatureCache, type FeatureCache } from '../shared/training/features.ts';

@@ -8,7 +8,7 @@ import { readSpamAssassin, splitSpamAssassin } from '../shared/node/datasets/spa
 import { type Plan, parsePlan, requirePromise } from '../shared/protocol/plan.ts';
 import { requireFedSgd, trainInWords } from '../shared/protocol/plan-stage.ts';
 import type { PreparedMail } from '../shared/text/mail-corpus.ts';
-import type { TextRecord } from '../shared/text/records.ts';
+import type { TextRecord } from '../shared/text/record.ts';
 import type { Metrics } from '../shared/training/metrics.ts';
 import { bagOfWords } from './bag-of-words.ts';
 import { KeptResults } from './kept-results.ts';

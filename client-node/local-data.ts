@@ -2,7 +2,7 @@ import type { Terminal } from '../shared/node/command-line.ts';
 import { readDataFiles } from '../shared/node/data-files.ts';
 import type { Plan } from '../shared/protocol/plan.ts';
 import { recordColumns } from '../shared/protocol/plan-columns.ts';
-import type { TextRecord } from '../shared/text/records.ts';
+import type { TextRecord } from '../shared/text/record.ts';
 import type { DataReport } from '../shared/text/report.ts';
 
 /**

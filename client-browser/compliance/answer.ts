@@ -4,7 +4,7 @@ import type { BudgetView } from '../../shared/protocol/views.ts';
 import { iconCheck, iconCross } from '../components/icons.ts';
 import { formatDate, plural } from '../lib/format.ts';
 import type { Audit } from './audit.ts';
-import type { Check } from './main.ts';
+import type { Check } from './page-state.ts';
 
 /** The answer first: inside policy and verified, or the list of what is wrong. */
 export function answerSection(

@@ -5,7 +5,7 @@ import { download } from '../lib/download.ts';
 import { formatDate } from '../lib/format.ts';
 import type { Audit, AuditedEntry } from './audit.ts';
 import { entryWords, KINDS } from './entry-words.ts';
-import type { Verifying } from './main.ts';
+import type { Verifying } from './page-state.ts';
 import type { VerifyStep } from './verify.ts';
 
 /** One entry under its own link, with Verify. */

@@ -14,21 +14,9 @@ import { entriesSection, PAGE_ENTRIES } from './entries.ts';
 import { entrySection } from './entry.ts';
 import { exportsSection } from './exports.ts';
 import { LogClient } from './log-client.ts';
+import type { Check, Verifying } from './page-state.ts';
 import { restsOnSection } from './rests-on.ts';
-import { type EntryVerification, type VerifyStep, verifyEntry } from './verify.ts';
-
-/** The state of the check that runs when the page opens. */
-export type Check =
-  | { readonly state: 'running'; readonly share: number }
-  | { readonly state: 'done'; readonly audit: Audit }
-  | { readonly state: 'failed'; readonly code: string; readonly why: string };
-
-/** A verification of one entry, while and after it runs. */
-export interface Verifying {
-  readonly index: number;
-  readonly steps: readonly VerifyStep[];
-  readonly result: EntryVerification | null;
-}
+import { verifyEntry } from './verify.ts';
 
 /** The officer's page: the answer first, and everything that it rests on below. Loads without TensorFlow.js. */
 export class TacitCompliance extends PageElement {

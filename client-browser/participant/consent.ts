@@ -4,7 +4,7 @@ import { chargedGuarantee, guaranteeConditions, guaranteeTable } from '../compon
 import { iconCheck } from '../components/icons.ts';
 import { formatCount, formatDelta, formatEpsilon, plural } from '../lib/format.ts';
 import type { Limits } from '../worker/messages.ts';
-import type { Actions } from './main.ts';
+import type { Actions } from './actions.ts';
 import type { ParticipantState } from './state.ts';
 
 /** 5. Consent: plain statements, own limits, a receipt. */

@@ -5,8 +5,8 @@ import { dataTable } from '../components/data-table.ts';
 import { formatCount, formatPercent, plural } from '../lib/format.ts';
 import { dropReason } from '../lib/words.ts';
 import type { PreviewRow } from '../worker/messages.ts';
+import type { Actions } from './actions.ts';
 import { filesOfDrop, filesOfInput } from './files.ts';
-import type { Actions } from './main.ts';
 import type { DataState, ParticipantState } from './state.ts';
 
 /** 3. The person's data: chosen, read in the worker, shown back. */

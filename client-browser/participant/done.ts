@@ -3,7 +3,7 @@ import { badge, notice } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
 import { formatDelta, formatEpsilon, formatPercent, plural } from '../lib/format.ts';
 import { runStateWords } from '../lib/words.ts';
-import type { Actions } from './main.ts';
+import type { Actions } from './actions.ts';
 import type { ParticipantState } from './state.ts';
 
 /** 7. What it brought, what it cost, what was verified; and forgetting. */

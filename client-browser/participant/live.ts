@@ -4,7 +4,7 @@ import '../components/chart.ts';
 import { gauge } from '../components/gauge.ts';
 import { formatDelta, formatDuration, formatEpsilon, formatSeconds, sentence } from '../lib/format.ts';
 import { MY_PHASES } from '../lib/words.ts';
-import type { Actions } from './main.ts';
+import type { Actions } from './actions.ts';
 import { bytesSent } from './sent.ts';
 import { currentStep, type ParticipantState, secondsLeft } from './state.ts';
 

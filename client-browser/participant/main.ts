@@ -7,6 +7,7 @@ import { stepRail } from '../components/steps.ts';
 import { api, RequestProblem } from '../lib/api.ts';
 import { download } from '../lib/download.ts';
 import type { ChosenColumns, DroppedFile, FromWorker, Limits, ToWorker } from '../worker/messages.ts';
+import type { Actions } from './actions.ts';
 import { consentSection } from './consent.ts';
 import { dataSection } from './data.ts';
 import { doneSection } from './done.ts';
@@ -16,20 +17,6 @@ import { sentSection } from './sent.ts';
 import { afterMessage, currentStep, type ParticipantState, START, STEP_IDS, type StepId } from './state.ts';
 import { taskSection } from './task.ts';
 import { whoSection } from './who.ts';
-
-/** What the sections ask of the page. */
-export interface Actions {
-  useLink(link: string): void;
-  connect(organisation: string): void;
-  choose(files: readonly DroppedFile[]): void;
-  readAgain(columns: ChosenColumns): void;
-  consent(limits: Limits): void;
-  decline(): void;
-  pause(): void;
-  resume(): void;
-  forget(): void;
-  receipt(): void;
-}
 
 const LABELS: Readonly<Record<StepId, string>> = {
   who: 'Who is asking',

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { notice } from '../components/badge.ts';
 import { formatDuration } from '../lib/format.ts';
 import { explainCode } from '../lib/words.ts';
-import type { Actions } from './main.ts';
+import type { Actions } from './actions.ts';
 import { currentStep, missedRounds, type ParticipantState } from './state.ts';
 
 /** States that matter more than the step: stopped, coordinator gone, round missed, slow engine, tab was hidden. */

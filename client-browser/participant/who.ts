@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { badge } from '../components/badge.ts';
-import type { Actions } from './main.ts';
+import type { Actions } from './actions.ts';
 import type { ParticipantState } from './state.ts';
 
 /** 1. Who runs this coordinator, whether it is the one that the invitation names, and the connection in words. */

@@ -12,7 +12,7 @@ import {
   selectEngine,
 } from '../../shared/engine/select.ts';
 import { createTfjsEngine } from '../../shared/engine/tfjs/engine.ts';
-import type { Tf } from '../../shared/engine/tfjs/kernels.ts';
+import type { Tf } from '../../shared/engine/tfjs/tensorflow.ts';
 
 /** Examples in one step of the benchmark (shared/bert/self-check.ts). */
 const BENCHMARK_EXAMPLES = 4;

@@ -11,7 +11,7 @@ import { clientIdOf } from '../../shared/protocol/messages.ts';
 import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
-import type { TextRecord } from '../../shared/text/records.ts';
+import type { TextRecord } from '../../shared/text/record.ts';
 import type { ChosenEngine } from './engines.ts';
 import type { Identity } from './identity.ts';
 import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker } from './messages.ts';

@@ -13,17 +13,8 @@ import {
   type SecaggConfig,
   type Signed,
 } from '../../shared/secagg/messages.ts';
-import {
-  messageFor,
-  type NoiseLeft,
-  openManifest,
-  type Phase,
-  type ServerEffect,
-  type ServerEvent,
-  type ServerState,
-  serverReduce,
-  startServer,
-} from '../../shared/secagg/server.ts';
+import { messageFor, openManifest, serverReduce, startServer } from '../../shared/secagg/server.ts';
+import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
 

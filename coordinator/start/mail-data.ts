@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { utf8 } from '../../shared/core/bytes.ts';
 import { prepareMail } from '../../shared/node/datasets/spam-assassin.ts';
-import type { TextRecord } from '../../shared/text/records.ts';
+import type { TextRecord } from '../../shared/text/record.ts';
 import type { HeldOut } from '../service.ts';
 
 export interface Shard {

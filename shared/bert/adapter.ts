@@ -3,8 +3,9 @@ import { TacitError } from '../core/errors.ts';
 import type { NamedTensor, Weights } from '../tensor/named.ts';
 import { readWeights, writeSafetensors } from '../tensor/safetensors.ts';
 import type { ModelFiles } from './directory.ts';
+import type { BertErrorCode } from './errors.ts';
 import { peftName } from './lora.ts';
-import type { BertErrorCode, LoraSpec } from './types.ts';
+import type { LoraSpec } from './types.ts';
 
 const configFile = 'adapter_config.json';
 const weightsFile = 'adapter_model.safetensors';

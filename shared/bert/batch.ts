@@ -1,6 +1,7 @@
 import { TacitError } from '../core/errors.ts';
 import type { BertConfig } from './config.ts';
-import type { BertErrorCode, BertTask, LabelledBatch, TokenBatch } from './types.ts';
+import type { BertErrorCode } from './errors.ts';
+import type { BertTask, LabelledBatch, TokenBatch } from './types.ts';
 
 /** Rows and columns of a token batch. */
 export interface BatchShape {

@@ -1,5 +1,5 @@
 import { TacitError } from '../core/errors.ts';
-import type { BertErrorCode } from './types.ts';
+import type { BertErrorCode } from './errors.ts';
 
 export type HiddenActivation = 'gelu' | 'gelu_new' | 'gelu_pytorch_tanh' | 'relu';
 

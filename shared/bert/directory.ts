@@ -3,7 +3,8 @@ import { TacitError } from '../core/errors.ts';
 import type { NamedTensor, Weights } from '../tensor/named.ts';
 import { readWeights, writeSafetensors } from '../tensor/safetensors.ts';
 import { type BertConfig, parseBertConfig } from './config.ts';
-import type { BertErrorCode, BertTask, Head } from './types.ts';
+import type { BertErrorCode } from './errors.ts';
+import type { BertTask, Head } from './types.ts';
 
 /** Files of a model directory by path relative to it. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>;

@@ -13,10 +13,11 @@ import {
   studentMeansProgram,
 } from './distillation-programs.ts';
 import { embed, scatter } from './embeddings.ts';
+import type { BertErrorCode } from './errors.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { type Program, Steps } from './steps.ts';
 import { distillationStore, type ParameterStore } from './store.ts';
-import type { BertErrorCode, TokenBatch } from './types.ts';
+import type { TokenBatch } from './types.ts';
 
 export interface CreateDistillation {
   readonly engine: Engine;

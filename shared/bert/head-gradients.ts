@@ -1,6 +1,7 @@
 import { TacitError } from '../core/errors.ts';
 import { targetsOf } from './batch.ts';
-import type { BertErrorCode, BertTask, Gradients, HeadClipOptions } from './types.ts';
+import type { BertErrorCode } from './errors.ts';
+import type { BertTask, Gradients, HeadClipOptions } from './types.ts';
 
 /** The final linear classifier: weight [labels, width], bias [labels]. */
 export interface Classifier {

@@ -13,21 +13,13 @@ import {
 } from './batch.ts';
 import { dropoutMasks } from './dropout-masks.ts';
 import { embed, scatter } from './embeddings.ts';
+import type { BertErrorCode } from './errors.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
 import { type Program, Steps } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
-import type {
-  Bert,
-  BertErrorCode,
-  ClipOptions,
-  CreateBert,
-  Gradients,
-  HeadClipOptions,
-  LabelledBatch,
-  TokenBatch,
-} from './types.ts';
+import type { Bert, ClipOptions, CreateBert, Gradients, HeadClipOptions, LabelledBatch, TokenBatch } from './types.ts';
 
 export type * from './types.ts';
 

@@ -2,7 +2,8 @@ import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import { elements, type NamedTensor, type TensorSpec, type Weights } from '../tensor/named.ts';
 import type { BertConfig } from './config.ts';
-import type { BertErrorCode, Head } from './types.ts';
+import type { BertErrorCode } from './errors.ts';
+import type { Head } from './types.ts';
 
 /** Parameters of the embedding layer, Hugging Face names and shapes. */
 export function embeddingSpecs(config: BertConfig): TensorSpec[] {

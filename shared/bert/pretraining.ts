@@ -7,6 +7,7 @@ import type { Weights } from '../tensor/named.ts';
 import { attentionBias, type BatchShape, checkTokens, sameKeys } from './batch.ts';
 import type { BertConfig } from './config.ts';
 import { addRow, embed, scatter } from './embeddings.ts';
+import type { BertErrorCode } from './errors.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import {
   type PretrainingSpec,
@@ -16,7 +17,7 @@ import {
 } from './pretraining-programs.ts';
 import { type Program, Steps } from './steps.ts';
 import { type ParameterStore, pretrainingStore } from './store.ts';
-import type { BertErrorCode, TokenBatch } from './types.ts';
+import type { TokenBatch } from './types.ts';
 
 export interface CreatePretraining {
   readonly engine: Engine;

@@ -1,4 +1,10 @@
-import type { CheckNumbers } from './self-check.ts';
+/** What the check compares: losses, norms, and of each tensor of the clipped sum one number that depends on every element. */
+export interface CheckNumbers {
+  readonly losses: readonly number[];
+  readonly norms: readonly number[];
+  /** By tensor: Σ_i g_i · cos(i), and the largest |g_i|. */
+  readonly tensors: Readonly<Record<string, readonly [number, number]>>;
+}
 
 /**
  * What the self-check's fixed model must give. Computed by `checkNumbers` on the tfjs cpu engine (plain JavaScript) after

@@ -5,16 +5,8 @@ import { elements, type NamedTensor } from '../tensor/named.ts';
 import { newBertConfig } from './config.ts';
 import { createBert } from './model.ts';
 import { classifierSpecs, encoderSpecs, initialTensors, poolerSpecs } from './parameters.ts';
-import { selfCheckExpected } from './self-check-expected.ts';
+import { type CheckNumbers, selfCheckExpected } from './self-check-expected.ts';
 import type { Bert, LabelledBatch } from './types.ts';
-
-/** What the check compares: losses, norms, and of each tensor of the clipped sum one number that depends on every element. */
-export interface CheckNumbers {
-  readonly losses: readonly number[];
-  readonly norms: readonly number[];
-  /** By tensor: Σ_i g_i · cos(i), and the largest |g_i|. */
-  readonly tensors: Readonly<Record<string, readonly [number, number]>>;
-}
 
 /** GPUs round differently from processors, and WebGL may keep fewer bits; wrong kernels are wrong by far more. */
 export const GPU_TOLERANCE = 2e-3;

@@ -5,6 +5,7 @@ import { flatten, type Layout, layoutOf } from '../tensor/layout.ts';
 import type { NamedTensor, TensorSpec, Weights } from '../tensor/named.ts';
 import { MAP_FIRST, MAP_LAST } from './distillation-programs.ts';
 import type { EmbeddingTables } from './embeddings.ts';
+import type { BertErrorCode } from './errors.ts';
 import { initialLora, type LoraModule, loraModules, mergeLora, peftName } from './lora.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import {
@@ -19,7 +20,7 @@ import {
   pretrainingSpecs,
   requireTensor,
 } from './parameters.ts';
-import type { BertErrorCode, CreateBert, Trainable } from './types.ts';
+import type { CreateBert, Trainable } from './types.ts';
 
 /** A model's numbers: trainable ones in one flat array, the frozen ones where the caller's tensors have them. */
 export class ParameterStore {

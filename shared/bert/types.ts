@@ -4,16 +4,6 @@ import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
 import type { BertConfig } from './config.ts';
 
-export type BertErrorCode =
-  | 'BERT_CONFIG_INVALID'
-  | 'BERT_UNSUPPORTED'
-  | 'BERT_WEIGHTS_MISSING'
-  | 'BERT_WEIGHTS_SHAPE'
-  | 'BERT_BATCH_INVALID'
-  | 'BERT_NOT_FINITE'
-  | 'BERT_DIRECTORY_INVALID'
-  | 'BERT_ADAPTER_INVALID';
-
 /** What the numbers coming out of the head mean, and so which loss trains them (Hugging Face `problem_type`). */
 export type BertTask = 'single_label' | 'multi_label' | 'regression';
 

@@ -9,7 +9,7 @@ import type { Engine } from '../engine/engine.ts';
 import { createOnnxEngine } from '../engine/onnx/engine.ts';
 import { type EngineCandidate, type Proof, type Selection, selectEngine } from '../engine/select.ts';
 import { createTfjsEngine } from '../engine/tfjs/engine.ts';
-import type { Tf } from '../engine/tfjs/kernels.ts';
+import type { Tf } from '../engine/tfjs/tensorflow.ts';
 import { packageRoot } from './package-root.ts';
 
 const packageRequire = createRequire(import.meta.url);

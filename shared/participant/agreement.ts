@@ -5,7 +5,7 @@ import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { Consent, Welcome } from '../protocol/messages.ts';
 import { type Plan, promiseOf } from '../protocol/plan.ts';
 import type { RunView } from '../protocol/views.ts';
-import type { TextRecord } from '../text/records.ts';
+import type { TextRecord } from '../text/record.ts';
 import { unitsOf } from '../training/units.ts';
 import type { ParticipantEvent } from './events.ts';
 import { sentItems } from './items.ts';

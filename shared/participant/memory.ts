@@ -1,6 +1,6 @@
 import { hex } from '../core/bytes.ts';
 import type { Consent } from '../protocol/messages.ts';
-import type { ClientRecord } from '../secagg/client.ts';
+import type { ClientRecord } from '../secagg/client-checks.ts';
 import { EventLog } from '../store/log.ts';
 import type { Store } from '../store/port.ts';
 

@@ -3,7 +3,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { Store } from '../store/port.ts';
-import type { TextRecord } from '../text/records.ts';
+import type { TextRecord } from '../text/record.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { Policy } from './policy.ts';
 import type { TrainerFactory } from './trainer.ts';

@@ -1,5 +1,5 @@
 import type { Terms } from '../protocol/terms.ts';
-import type { TextRecord } from '../text/records.ts';
+import type { TextRecord } from '../text/record.ts';
 
 /** What one round's training gives: a vector whose every summand was clipped. Not noised for the sum yet: it stays in this process. */
 export interface TrainedSum {

@@ -6,8 +6,8 @@ import { erase, type KeyContext, pairMaskKey, selfMaskKey, sharedSecret } from '
 import type { MaskStream, UnmaskPlan } from './mask.ts';
 import { bytes, type MessageBody, type SecaggConfig } from './messages.ts';
 import { openedSeed, surplusOf } from './noise-seeds.ts';
-import type { Answer, Group, NoiseLeft } from './server.ts';
 import * as checks from './server-checks.ts';
+import type { Answer, Group, NoiseLeft } from './server-state.ts';
 import { combineShares } from './shamir.ts';
 
 interface Given {

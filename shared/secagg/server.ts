@@ -2,13 +2,9 @@ import { hex } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import { GrowingMap } from '../core/growing-map.ts';
 import type { Signer } from '../core/signing.ts';
-import type { NoiseLadder } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
-import { type Graph, sessionGraph } from './graph.ts';
-import type { UnmaskPlan } from './mask.ts';
+import { sessionGraph } from './graph.ts';
 import {
-  bytes,
-  type ClientMessageName,
   digestOf,
   type MessageBody,
   openMessage,
@@ -21,108 +17,25 @@ import {
   sessionOf,
   sidOf,
   signMessage,
-  survivorsHash,
 } from './messages.ts';
-import { openedSeed, sessionLadder, surplusCount } from './noise-seeds.ts';
+import { sessionLadder } from './noise-seeds.ts';
 import { sharingParameters } from './parameters.ts';
-import * as checks from './server-checks.ts';
+import { openAnswer } from './server-answers.ts';
+import { phaseMessage } from './server-messages.ts';
+import {
+  type Answer,
+  type Answers,
+  everyoneHolds,
+  type Group,
+  isPhase,
+  PHASES,
+  type Phase,
+  type ServerEffect,
+  type ServerEvent,
+  type ServerState,
+  type ServerStep,
+} from './server-state.ts';
 import { enoughAnswers, reconstruct, withComplaints } from './server-unmask.ts';
-
-/** The phases that wait for clients, in order; each is named after the message it waits for. */
-export const PHASES = ['advertise', 'shares', 'masked', 'consistent', 'unmask'] as const;
-export type Phase = (typeof PHASES)[number];
-
-/** What happens to a session. The shell makes each event durable before it carries out the effects. */
-export type ServerEvent =
-  | {
-      readonly kind: 'message';
-      readonly from: string;
-      readonly name: Exclude<ClientMessageName, 'masked'>;
-      readonly signed: unknown;
-    }
-  /** Every chunk that the signed manifest lists has arrived, with its hash, and is durable. */
-  | { readonly kind: 'uploaded'; readonly from: string; readonly manifest: unknown }
-  | { readonly kind: 'deadline'; readonly phase: Phase }
-  /** The connection is lost: nobody waits for this client until it says something again. */
-  | { readonly kind: 'gone'; readonly from: string };
-
-export type ServerEffect =
-  | { readonly kind: 'send'; readonly to: string; readonly name: ServerMessageName; readonly signed: Signed }
-  /** Come back with `deadline` after this time. */
-  | { readonly kind: 'deadline'; readonly phase: Phase; readonly timeoutMs: number }
-  /** This client has no seat in this session any more; tell it why. */
-  | { readonly kind: 'eject'; readonly clientId: string; readonly code: SecaggErrorCode; readonly reason: string }
-  /** Add this client's chunks to the accumulator, once. From here on it is in the sum. */
-  | { readonly kind: 'add'; readonly clientId: string; readonly manifest: MessageBody<'masked'> }
-  /** Call `removeMasks` on the accumulator. */
-  | ({ readonly kind: 'unmask' } & UnmaskPlan)
-  | { readonly kind: 'finished'; readonly survivors: readonly string[]; readonly noise: NoiseLeft }
-  | {
-      readonly kind: 'abort';
-      readonly code: SecaggErrorCode;
-      readonly reason: string;
-      readonly culprits: readonly string[];
-    };
-
-/** The noise in an opened sum. */
-export interface NoiseLeft {
-  /** Standard deviation of the sum's noise, all survivors' together, in ring units; 0 for a run without privacy. */
-  readonly sigma: number;
-  /** Survivors whose surplus could not be taken away, because what they shared was not what they had committed to. */
-  readonly unremoved: readonly string[];
-}
-
-/** What each phase collected: the signed message and its checked body. */
-export interface Answer<N extends ClientMessageName> {
-  readonly signed: Signed;
-  readonly body: MessageBody<N>;
-}
-type Answers = { readonly [N in Phase]: GrowingMap<string, Answer<N>> };
-
-/** One session. A fold of the events: the same events give the same state and effects. */
-export interface ServerState {
-  readonly config: SecaggConfig;
-  readonly signer: Signer;
-  readonly roster: ReadonlyMap<string, RosterEntry>;
-  /** H(M0), hex, and M0 as sent. */
-  readonly session: string;
-  readonly configMessage: Signed;
-  readonly phase: Phase | 'finished' | 'aborted';
-  readonly cohort: ReadonlySet<string>;
-  /** Who may answer in this phase, sorted: those who answered the one before. */
-  readonly expected: ReadonlySet<string>;
-  readonly answers: Answers;
-  /** Keys that are taken. */
-  readonly advertisedKeys: GrowingMap<string, true>;
-  /** How many holders complained about a dealer. */
-  readonly complaints: ReadonlyMap<string, number>;
-  readonly ejected: GrowingMap<string, SecaggErrorCode>;
-  readonly gone: ReadonlySet<string>;
-  /** U1 with everything that follows from it; undefined while keys are being advertised. */
-  readonly group: Group | undefined;
-}
-
-/** Who takes part, from the list of keys on. */
-export interface Group {
-  readonly sid: Uint8Array;
-  /** Hex of `sid`. */
-  readonly sidHex: string;
-  /** U1, sorted by id. */
-  readonly peers: readonly MessageBody<'advertise'>[];
-  readonly positions: ReadonlyMap<string, number>;
-  readonly graph: Graph;
-  readonly ladder: NoiseLadder;
-  /** U2, U3, sorted; empty until known. */
-  readonly members: readonly string[];
-  readonly membersSet: ReadonlySet<string>;
-  readonly survivors: readonly string[];
-  readonly survivorsSet: ReadonlySet<string>;
-}
-
-export interface ServerStep {
-  readonly state: ServerState;
-  readonly effects: readonly ServerEffect[];
-}
 
 /**
  * Opens a session and invites the cohort.
@@ -216,10 +129,6 @@ export function openManifest(state: ServerState, from: string, signed: unknown):
   return openAnswer(state, from, 'masked', signed) as MessageBody<'masked'>;
 }
 
-function isPhase(phase: ServerState['phase']): phase is Phase {
-  return phase !== 'finished' && phase !== 'aborted';
-}
-
 function isWaitedFor({ expected, answers, ejected }: ServerState, phase: Phase, id: string): boolean {
   return expected.has(id) && !answers[phase].has(id) && !ejected.has(id);
 }
@@ -296,52 +205,6 @@ function repeated(state: ServerState, from: string, name: Phase, before: Answer<
   throw new TacitError<SecaggErrorCode>('SECAGG_EQUIVOCATION', `two different ${name} messages`);
 }
 
-/** Opens and checks one client's message for the phase. @throws SECAGG_* */
-function openAnswer(state: ServerState, from: string, name: Phase, signed: unknown): MessageBody<Phase> {
-  const body = openMessage(name, signed, (state.roster.get(from) as RosterEntry).publicKey);
-  const { group, session, config, answers } = state;
-  checks.checkAddress(body, { session, sid: group?.sidHex, from }, name);
-  if (name === 'advertise') {
-    checks.checkKeys(body as MessageBody<'advertise'>, state.advertisedKeys);
-    return body;
-  }
-  const known = group as Group;
-  const position = known.positions.get(from) as number;
-  if (name === 'shares') {
-    const holders = checks.holderNames(known.graph, position, known.peers);
-    checks.checkShares(body as MessageBody<'shares'>, holders, surplusCount(known.ladder));
-  }
-  if (name === 'masked') checks.checkManifest(body as MessageBody<'masked'>, config);
-  if (name === 'consistent')
-    checks.checkSigned(body as MessageBody<'consistent'>, survivorsHash(known.sidHex, known.survivors));
-  if (name === 'unmask') checkUnmask(known, answers, from, body as MessageBody<'unmask'>);
-  return body;
-}
-
-/** Every answer is due, and every share opens what its dealer committed to. */
-function checkUnmask(group: Group, answers: Answers, from: string, body: MessageBody<'unmask'>): void {
-  const position = group.positions.get(from) as number;
-  const due = new Map<string, 'seed' | 'key'>();
-  for (const p of group.graph.holders(position)) {
-    const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
-    if (group.membersSet.has(dealer)) due.set(dealer, group.survivorsSet.has(dealer) ? 'seed' : 'key');
-  }
-  const opened = openedSeed(group.ladder, group.survivors.length);
-  checks.checkAnswers(body, due, opened !== undefined);
-  for (const answer of body.shares) {
-    if (answer.kind === 'complaint') continue;
-    const j = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position);
-    const dealt = answers.shares.get(answer.of)?.body.shares[j] as MessageBody<'shares'>['shares'][number];
-    const label = { sid: group.sid, from: answer.of, to: from, x: j + 1 };
-    const { kind } = answer;
-    checks.checkShare(label, kind, answer, bytes(kind === 'seed' ? dealt.seedCommitment : dealt.keyCommitment));
-    if (kind === 'seed' && answer.surplus !== null && opened !== undefined) {
-      const commitment = dealt.surplusCommitments[opened] as string;
-      checks.checkShare(label, `surplus ${opened + 1}`, answer.surplus, bytes(commitment));
-    }
-  }
-}
-
 /** Closes the phase when nobody is waited for, or when too few are left for it ever to succeed. */
 function settle(step: ServerStep): ServerStep {
   const { state } = step;
@@ -360,11 +223,6 @@ function mayReach(state: ServerState, phase: Phase): boolean {
   const least = needed(state, phase);
   if (state.expected.size - state.ejected.size >= least) return true;
   return waitedFor(state, phase).length + takenUp(state, phase).length >= least;
-}
-
-/** True on the complete graph, where one message serves all and t answers open everything. */
-function everyoneHolds({ graph }: Group): boolean {
-  return graph.holders(0).length === graph.size;
 }
 
 /** Answers of a phase that count when it closes: an upload is in the sum even if its sender was ejected later. */
@@ -439,50 +297,6 @@ function phaseEffects(state: ServerState): ServerEffect[] {
     (to): ServerEffect => ({ kind: 'send', to, ...(common ?? phaseMessage(state, phase, to)) }),
   );
   return [...sends, { kind: 'deadline', phase, timeoutMs: state.config.deadlines[`${phase}Ms`] }];
-}
-
-function phaseMessage(state: ServerState, phase: Phase, to: string): { name: ServerMessageName; signed: Signed } {
-  const { group, answers, session, signer } = state;
-  if (phase === 'advertise' || group === undefined) return { name: 'config', signed: state.configMessage };
-  const { sidHex: sid, peers, members, survivors } = group;
-  switch (phase) {
-    case 'shares': {
-      const advertisements = peers.map((peer) => (answers.advertise.get(peer.clientId) as Answer<'advertise'>).signed);
-      return { name: 'keys', signed: signMessage('keys', { session, advertisements }, signer) };
-    }
-    case 'masked':
-      return {
-        name: 'inbox',
-        signed: signMessage(
-          'inbox',
-          { session, sid, members: [...members], shares: inboxOf(group, answers, to) },
-          signer,
-        ),
-      };
-    case 'consistent':
-      return {
-        name: 'survivors',
-        signed: signMessage('survivors', { session, sid, survivors: [...survivors] }, signer),
-      };
-    case 'unmask': {
-      const holders = checks.holderNames(group.graph, group.positions.get(to) as number, peers);
-      const signatures = holders.flatMap((id) => answers.consistent.get(id)?.signed ?? []);
-      return { name: 'signatures', signed: signMessage('signatures', { session, sid, signatures }, signer) };
-    }
-  }
-}
-
-/** What the neighbours of `to` that shared sealed for it, in the order of the members. */
-function inboxOf(group: Group, answers: Answers, to: string): MessageBody<'inbox'>['shares'] {
-  const position = group.positions.get(to) as number;
-  return group.graph.neighbours(position).flatMap((p) => {
-    const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
-    if (!group.membersSet.has(dealer)) return [];
-    const entry = answers.shares.get(dealer)?.body.shares[group.graph.holders(p).indexOf(position)];
-    if (entry === undefined) return [];
-    const { to: _, ...dealt } = entry;
-    return [{ from: dealer, ...dealt }];
-  });
 }
 
 function finish(state: ServerState, effects: readonly ServerEffect[]): ServerStep {

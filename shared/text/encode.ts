@@ -1,6 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import type { TextErrorCode } from './errors.ts';
-import type { TextRecord } from './records.ts';
+import type { TextRecord } from './record.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A record as the model reads it. */

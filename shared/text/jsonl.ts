@@ -1,6 +1,6 @@
 import { type RecordColumns, type Row, requireColumns } from './columns.ts';
 import { lines } from './lines.ts';
-import type { TextRecord } from './records.ts';
+import type { TextRecord } from './record.ts';
 
 /** Rows of a JSONL file. Blank lines are no rows. @throws DATA_COLUMNS when the first object lacks the named keys */
 export function* jsonlRows(bytes: Uint8Array, columns: RecordColumns): Generator<Row> {

@@ -2,7 +2,7 @@ import { seededRng } from '../core/rng.ts';
 import { type CorpusMarks, cleanMail } from './clean.ts';
 import { findDuplicates } from './duplicates.ts';
 import { type Mail, parseMail } from './mail.ts';
-import type { TextRecord } from './records.ts';
+import type { TextRecord } from './record.ts';
 import { type DataReport, ReportBuilder } from './report.ts';
 import { groupsOf, type Split, shareOut, splitGroups } from './split.ts';
 

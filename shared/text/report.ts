@@ -1,4 +1,4 @@
-import type { TextRecord } from './records.ts';
+import type { TextRecord } from './record.ts';
 
 /** Why a row became no record. */
 export type DropReason =

@@ -1,35 +1,8 @@
-import type { Bert } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
 import { FLOAT_SLACK } from '../privacy/mechanism-parameters.ts';
-import type { EncodedExample } from '../text/encode.ts';
-import type { BatchShape } from './batches.ts';
 import type { TrainingErrorCode } from './errors.ts';
-import type { FeatureCache } from './features.ts';
-import { recordParts, unitParts } from './gradient-parts.ts';
-import type { Units } from './units.ts';
-
-export interface GradientRequest {
-  readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
-  readonly examples: readonly EncodedExample[];
-  /** The round's sample, from poissonSample; may be empty. */
-  readonly indices: readonly number[];
-  /** C > 0. Infinity: plain gradients, for runs without privacy. */
-  readonly l2Clip: number;
-  readonly shape: BatchShape;
-  /** For `trainable: 'head'`: features computed once. Absent: the whole backward pass. */
-  readonly features?: FeatureCache;
-  /**
-   * Who the examples belong to, when the unit of privacy is a person: a person's gradient is the mean of their examples'
-   * and is clipped as a whole. `indices` must then hold all examples of everybody in it (poissonSampleUnits).
-   */
-  readonly units?: Units;
-  /** Drop values at the config's rates; each micro-batch draws masks of its own from this. Not on cached features. */
-  readonly dropoutSeed?: number;
-  readonly signal?: AbortSignal;
-  /** Overwritten, to spare a large allocation in every step; the sum is in it, or in an array of its own. */
-  readonly into?: Float32Array;
-}
+import { type GradientRequest, recordParts, unitParts } from './gradient-parts.ts';
 
 export interface GradientSum {
   /** Σ min(1, C/‖g_i‖)·g_i over the sample, in trainableLayout order; the zero vector for an empty sample. */

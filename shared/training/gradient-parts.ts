@@ -1,13 +1,37 @@
-import type { Gradients, LabelledBatch } from '../bert/model.ts';
+import type { Bert, Gradients, LabelledBatch } from '../bert/model.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
-import { labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
-import type { GradientRequest as Request } from './dp-fedsgd.ts';
+import type { EncodedExample } from '../text/encode.ts';
+
+import { type BatchShape, labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
 import type { TrainingErrorCode } from './errors.ts';
+import type { FeatureCache } from './features.ts';
 import { membersByUnit, type Units } from './units.ts';
 
+export interface GradientRequest {
+  readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
+  readonly examples: readonly EncodedExample[];
+  /** The round's sample, from poissonSample; may be empty. */
+  readonly indices: readonly number[];
+  /** C > 0. Infinity: plain gradients, for runs without privacy. */
+  readonly l2Clip: number;
+  readonly shape: BatchShape;
+  /** For `trainable: 'head'`: features computed once. Absent: the whole backward pass. */
+  readonly features?: FeatureCache;
+  /**
+   * Who the examples belong to, when the unit of privacy is a person: a person's gradient is the mean of their examples'
+   * and is clipped as a whole. `indices` must then hold all examples of everybody in it (poissonSampleUnits).
+   */
+  readonly units?: Units;
+  /** Drop values at the config's rates; each micro-batch draws masks of its own from this. Not on cached features. */
+  readonly dropoutSeed?: number;
+  readonly signal?: AbortSignal;
+  /** Overwritten, to spare a large allocation in every step; the sum is in it, or in an array of its own. */
+  readonly into?: Float32Array;
+}
+
 /** A request with a place for the gradients. */
-type GradientRequest = Request & { readonly into: Float32Array };
+type Placed = GradientRequest & { readonly into: Float32Array };
 
 /** What one micro-batch adds to a clipped sum. */
 export interface GradientPart {
@@ -26,7 +50,7 @@ export interface GradientPart {
 const FEATURE_ROWS = 1024;
 
 /** Every record a unit of its own. @throws TRAINING_STOPPED */
-export async function* recordParts(request: GradientRequest): AsyncGenerator<GradientPart> {
+export async function* recordParts(request: Placed): AsyncGenerator<GradientPart> {
   const { bert, examples, indices, shape, features, l2Clip } = request;
   const units = (rows: readonly number[]): readonly number[][] => rows.map((_, row) => [row]);
   if (features === undefined) {
@@ -45,7 +69,7 @@ export async function* recordParts(request: GradientRequest): AsyncGenerator<Gra
 }
 
 /** Persons as units. Somebody with more records than fit a micro-batch is summed up over several and clipped here. */
-export async function* unitParts(request: GradientRequest, units: Units): AsyncGenerator<GradientPart> {
+export async function* unitParts(request: Placed, units: Units): AsyncGenerator<GradientPart> {
   const { examples, indices, shape, features, l2Clip } = request;
   const members = membersByUnit(indices, units);
   if (features !== undefined) {
@@ -79,7 +103,7 @@ function* chunksOfUnits(members: readonly number[][]): Generator<number[][]> {
   if (rows > 0) yield chunk;
 }
 
-async function featurePart(request: GradientRequest, members: readonly number[][]): Promise<GradientPart> {
+async function featurePart(request: Placed, members: readonly number[][]): Promise<GradientPart> {
   const { bert, examples, l2Clip } = request;
   stopIfAsked(request);
   const rows = members.flat();
@@ -93,7 +117,7 @@ async function featurePart(request: GradientRequest, members: readonly number[][
 }
 
 /** One person's mean gradient, added up without clipping over as many micro-batches as it takes, then clipped. */
-async function largeUnit(request: GradientRequest, unit: readonly number[], step: Step): Promise<GradientPart> {
+async function largeUnit(request: Placed, unit: readonly number[], step: Step): Promise<GradientPart> {
   const { bert, examples, shape, l2Clip } = request;
   const sum = new Float64Array(bert.trainableLayout.length);
   let loss = 0;
@@ -143,7 +167,7 @@ function nothingFinite(rows: number, into: Float32Array): Gradients {
 type Step = (batch: LabelledBatch, l2Clip: number) => Promise<Gradients>;
 
 /** Backward passes of one request; with dropout each draws masks of its own from the request's seed. */
-function stepsOf(request: GradientRequest): Step {
+function stepsOf(request: Placed): Step {
   let seed = request.dropoutSeed;
   let later: Float32Array | undefined;
   let first = true;
@@ -160,7 +184,7 @@ function stepsOf(request: GradientRequest): Step {
   };
 }
 
-function stopIfAsked({ signal }: GradientRequest): void {
+function stopIfAsked({ signal }: Placed): void {
   if (signal?.aborted)
     throw new TacitError<TrainingErrorCode>('TRAINING_STOPPED', 'training was stopped', { cause: signal.reason });
 }

@@ -16,7 +16,8 @@ import { addInto, addStreams, type MaskStream, removeMasks } from '../../shared/
 import { maskStream } from '../../shared/secagg/masked-stream.ts';
 import type { SecaggConfig, Signed } from '../../shared/secagg/messages.ts';
 import { sessionLadder, surplusOf } from '../../shared/secagg/noise-seeds.ts';
-import { type ServerEffect, type ServerEvent, serverReduce, startServer } from '../../shared/secagg/server.ts';
+import { serverReduce, startServer } from '../../shared/secagg/server.ts';
+import type { ServerEffect, ServerEvent } from '../../shared/secagg/server-state.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { layoutOf } from '../../shared/tensor/layout.ts';
 import { planText } from '../support/federation.ts';

@@ -10,7 +10,8 @@ import {
   type Signed,
   signMessage,
 } from '../../shared/secagg/messages.ts';
-import { PHASES, type ServerEvent, serverReduce } from '../../shared/secagg/server.ts';
+import { serverReduce } from '../../shared/secagg/server.ts';
+import { PHASES, type ServerEvent } from '../../shared/secagg/server-state.ts';
 import { combineShares, splitSecret } from '../../shared/secagg/shamir.ts';
 import { anything, cases, mutated, onlyCoded, paths } from '../support/hostile.ts';
 import { type DropStage, identity, names, Session, serverSigner } from '../support/secagg-session.ts';

@@ -24,7 +24,7 @@ import { runParticipant } from '../../shared/participant/session.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
-import type { TextRecord } from '../../shared/text/records.ts';
+import type { TextRecord } from '../../shared/text/record.ts';
 
 /** A real coordinator on loopback: HTTP, socket.io, ledger and engine, over any store. */
 export interface TestCoordinator {

@@ -3,13 +3,9 @@ import { littleEndianBytes } from '../../shared/core/keystream.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import type { Signer } from '../../shared/core/signing.ts';
 import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
-import {
-  type ClientEffect,
-  type ClientRecord,
-  type ClientState,
-  clientReduce,
-  startClient,
-} from '../../shared/secagg/client.ts';
+import { clientReduce, startClient } from '../../shared/secagg/client.ts';
+import type { ClientRecord } from '../../shared/secagg/client-checks.ts';
+import type { ClientEffect, ClientState } from '../../shared/secagg/client-state.ts';
 import {
   channelKey,
   type KeyContext,

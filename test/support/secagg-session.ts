@@ -7,26 +7,14 @@ import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
 import { addComponents, type NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { componentsNeeded } from '../../shared/privacy/noise-ladder.ts';
-import {
-  type ClientEffect,
-  type ClientEvent,
-  type ClientRecord,
-  type ClientState,
-  clientReduce,
-  startClient,
-} from '../../shared/secagg/client.ts';
+import { clientReduce, startClient } from '../../shared/secagg/client.ts';
+import type { ClientRecord } from '../../shared/secagg/client-checks.ts';
+import type { ClientEffect, ClientEvent, ClientState } from '../../shared/secagg/client-state.ts';
 import { addInto, type MaskStream, removeMasks } from '../../shared/secagg/mask.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
-import {
-  type NoiseLeft,
-  type Phase,
-  type ServerEffect,
-  type ServerEvent,
-  type ServerState,
-  serverReduce,
-  startServer,
-} from '../../shared/secagg/server.ts';
+import { serverReduce, startServer } from '../../shared/secagg/server.ts';
+import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
 import { chunkHashes, noisedWords, underMasks } from './masked-vector.ts';
 
 /** A whole session in one process: the reducers of production, and a shell that is only queues. */

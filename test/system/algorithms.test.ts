@@ -5,7 +5,7 @@ import { verifyBundle } from '../../shared/ledger/verify.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
-import type { TextRecord } from '../../shared/text/records.ts';
+import type { TextRecord } from '../../shared/text/record.ts';
 import {
   createTestRun,
   madeUpMail,

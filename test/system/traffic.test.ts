@@ -9,7 +9,7 @@ import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
-import type { TextRecord } from '../../shared/text/records.ts';
+import type { TextRecord } from '../../shared/text/record.ts';
 import {
   createTestRun,
   openTestBudget,

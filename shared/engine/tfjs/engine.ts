@@ -1,7 +1,8 @@
 import { TacitError } from '../../core/errors.ts';
 import type { Engine, EngineErrorCode, Feeds, Fetches, Parameter, Step } from '../engine.ts';
 import { type Graph, lastUses, type Value } from '../graph.ts';
-import { matmulOn, runNode, type Tensor, type Tf } from './kernels.ts';
+import { matmulOn, runNode } from './kernels.ts';
+import type { Tensor, Tf } from './tensorflow.ts';
 
 /**
  * Engine over TensorFlow.js on a backend that the caller has registered: `tensorflow`, `webgpu`, `webgl`, `wasm` or

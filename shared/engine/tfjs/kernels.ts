@@ -1,9 +1,7 @@
-import type * as TensorFlow from '@tensorflow/tfjs';
+import type { Tensor1D } from '@tensorflow/tfjs';
 import type { Node } from '../graph.ts';
+import type { Tensor, Tf } from './tensorflow.ts';
 import { type Matmul, wasmMatmul } from './wasm-matmul.ts';
-
-export type Tf = typeof TensorFlow;
-export type Tensor = TensorFlow.Tensor;
 
 /** Runs one node on the current backend. Everything it makes besides its outputs is freed. */
 export function runNode(
@@ -36,7 +34,7 @@ export function runNode(
     case 'concat':
       return [tf.concat([...inputs], node.axis)];
     case 'gatherRows':
-      return [tf.gather(a, b as TensorFlow.Tensor1D)];
+      return [tf.gather(a, b as Tensor1D)];
     case 'oneHot':
       return [tf.tidy(() => tf.cast(tf.oneHot(a, node.depth), 'float32'))];
     default:

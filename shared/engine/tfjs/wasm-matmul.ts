@@ -1,6 +1,6 @@
 import type * as TensorFlow from '@tensorflow/tfjs';
 import { GEMM_SCRATCH_BYTES, type Gemm, openGemm } from '../../kernels/gemm.ts';
-import type { Tensor, Tf } from './kernels.ts';
+import type { Tensor, Tf } from './tensorflow.ts';
 
 /** a·b over the last two axes, leading axes equal. */
 export type Matmul = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean) => Tensor;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SecaggConfig, Signed } from '../../../shared/secagg/messages.ts';
-import { messageFor, openManifest, type Phase, serverReduce, startServer } from '../../../shared/secagg/server.ts';
+import { messageFor, openManifest, serverReduce, startServer } from '../../../shared/secagg/server.ts';
+import type { Phase } from '../../../shared/secagg/server-state.ts';
 import { badlySigned, configOf, names, rosterOf, Session, serverSigner } from '../../support/secagg-session.ts';
 
 describe('the server', () => {
