@@ -1,9 +1,4 @@
-/**
- * Checks the accountants against a file of expected values: node dist/test/conformance/accounting.js FILE.json
- * Prints the worst error of every section; exit status 1 when one is above its tolerance, 2 when the file cannot be read.
- */
 import { readFileSync } from 'node:fs';
-import process from 'node:process';
 import {
   calibrateNoise,
   deltaOf,
@@ -13,6 +8,8 @@ import {
   zcdpEpsilon,
 } from '../../shared/privacy/accountant/index.ts';
 import type { PrivacyEvent } from '../../shared/privacy/events.ts';
+import { conformanceCommand } from './command.ts';
+import type { Verdict } from './findings.ts';
 
 type Row = Record<string, number> & {
   pldDeltas?: { epsilon: number; cleanDelta: number }[];
@@ -29,23 +26,7 @@ interface Check {
   readonly allowed: number;
 }
 
-function main(): number {
-  const file = process.argv[2];
-  if (file === undefined) {
-    console.error('usage: npm run conformance:accounting -- FILE.json');
-    return 2;
-  }
-  let vectors: Vectors;
-  try {
-    vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
-  } catch (error) {
-    console.error(`${file} cannot be read: ${(error as Error).message}`);
-    return 2;
-  }
-  const checks = checkAll(vectors);
-  return print(checks);
-}
-
+/** Compares the accountants with a file in the format of test/vectors/accounting.json. */
 function checkAll(vectors: Vectors): Check[] {
   const orders = vectors.rdp?.orders ?? [];
   return [
@@ -172,26 +153,24 @@ function describe(parts: Row[]): string {
   return parts.map((p) => `q=${p.samplingRate} sigma=${p.noiseMultiplier} T=${p.steps}`).join(' + ');
 }
 
-function print(checks: Check[]): number {
+/** The worst error of every section, and every check that fails. */
+function verdict(checks: readonly Check[]): Verdict {
   const sections = new Map<string, Check[]>();
   for (const check of checks) sections.set(check.section, [...(sections.get(check.section) ?? []), check]);
+  const lines: string[] = [];
   let failed = 0;
   for (const [section, list] of sections) {
     const bad = list.filter((check) => !(check.error <= check.allowed));
     const worst = list.reduce((a, b) => (b.error / b.allowed > a.error / a.allowed ? b : a));
     failed += bad.length;
-    const verdict = bad.length === 0 ? 'ok  ' : 'FAIL';
-    console.log(
-      `${verdict} ${section.padEnd(32)} ${String(list.length).padStart(4)} checks, worst error ${worst.error.toExponential(2)} of ${worst.allowed.toExponential(0)} allowed`,
+    lines.push(
+      `${bad.length === 0 ? 'ok  ' : 'FAIL'} ${section.padEnd(32)} ${String(list.length).padStart(4)} checks, worst error ${worst.error.toExponential(2)} of ${worst.allowed.toExponential(0)} allowed`,
+      ...bad.map((check) => `       ${check.what}`),
     );
-    for (const check of bad) console.log(`       ${check.what}`);
   }
-  if (checks.length === 0) {
-    console.log('FAIL the file has none of the sections that are checked');
-    return 1;
-  }
-  console.log(`${checks.length - failed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  return { lines, passed: checks.length - failed, failed };
 }
 
-process.exitCode = main();
+await conformanceCommand(import.meta.url, 'npm run conformance:accounting -- FILE.json', ([file]) =>
+  verdict(checkAll(JSON.parse(readFileSync(file as string, 'utf8')) as Vectors)),
+);

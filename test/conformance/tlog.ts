@@ -1,6 +1,4 @@
-// Checks any file in the format of test/vectors/tlog.json:  node dist/test/conformance/tlog.js FILE.json
 import { readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import { equalBytes, fromHex, hex, utf8 } from '../../shared/core/bytes.ts';
 import { sha256Hex } from '../../shared/core/hash.ts';
 import { signerFromSeed } from '../../shared/core/signing.ts';
@@ -17,6 +15,7 @@ import {
   tilePath,
   tilesOf,
 } from '../../shared/ledger/tiles.ts';
+import { conformanceCommand } from './command.ts';
 
 interface KeyVector {
   readonly name: string;
@@ -229,11 +228,8 @@ function sameList(hashes: readonly Uint8Array[], expected: readonly string[]): b
   return JSON.stringify(hashes.map(hex)) === JSON.stringify(expected);
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { checks, failures } = checkTlogVectors(
-    JSON.parse(readFileSync(process.argv[2] ?? 'test/vectors/tlog.json', 'utf8')),
-  );
-  for (const failure of failures) console.log(`FAIL ${failure}`);
-  console.log(`${checks - failures.length} of ${checks} checks hold`);
-  process.exitCode = failures.length === 0 && checks > 0 ? 0 : 1;
-}
+await conformanceCommand(import.meta.url, 'npm run conformance:tlog -- FILE.json', ([file]) => {
+  const { checks, failures } = checkTlogVectors(JSON.parse(readFileSync(file as string, 'utf8')));
+  const lines = failures.map((failure) => `FAILED ${failure}`);
+  return { lines, passed: checks - failures.length, failed: failures.length };
+});

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createTokenizer, type EncodeOptions, type Encoding, type Tokenizer } from '../../shared/text/tokenizer.ts';
+import { conformanceCommand } from './command.ts';
 
 interface CallOptions {
   truncation?: 'longest_first' | 'only_first' | 'only_second' | boolean;
@@ -142,14 +142,7 @@ function pad(encoding: Encoding, options: CallOptions = {}, longest: number, pad
   };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const path = process.argv[2];
-  if (path === undefined) {
-    console.error('usage: node dist/test/conformance/wordpiece.js DIR-or-wordpiece.json');
-    process.exit(2);
-  }
-  const { passed, failures } = checkWordpiece(path);
-  for (const failure of failures) console.error(`FAILED ${failure}`);
-  console.log(`wordpiece: ${passed} passed, ${failures.length} failed`);
-  process.exitCode = failures.length === 0 && passed > 0 ? 0 : 1;
-}
+await conformanceCommand(import.meta.url, 'npm run conformance:wordpiece -- DIR-or-wordpiece.json', ([path]) => {
+  const { passed, failures } = checkWordpiece(path as string);
+  return { lines: failures.map((failure) => `FAILED ${failure}`), passed, failed: failures.length };
+});

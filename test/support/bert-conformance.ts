@@ -15,16 +15,10 @@ import type { Engine } from '../../shared/engine/engine.ts';
 import { flatten, type Layout, unflatten } from '../../shared/tensor/layout.ts';
 import type { Weights } from '../../shared/tensor/named.ts';
 import { readWeights } from '../../shared/tensor/safetensors.ts';
+import type { Finding } from '../conformance/findings.ts';
 
 /** Files of a vectors directory (and of the base it names) by path, e.g. `case.json`, `../bert-tiny/model.safetensors`. */
 export type CaseFiles = ReadonlyMap<string, Uint8Array>;
-
-/** The worst error of one compared quantity, in units of its tolerance: above 1 is a failure. */
-export interface Finding {
-  readonly what: string;
-  readonly error: number;
-  readonly tolerance: number;
-}
 
 interface Clip {
   readonly C: number;

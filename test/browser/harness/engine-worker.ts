@@ -5,7 +5,8 @@ import type { Engine } from '../../../shared/engine/engine.ts';
 import { createFallbackEngine } from '../../../shared/engine/fallback.ts';
 import type { EngineRow } from '../../../shared/engine/select.ts';
 import { clippedGradientSum, type GradientSum } from '../../../shared/training/dp-fedsgd.ts';
-import { checkBertCase, type Finding } from '../../support/bert-conformance.ts';
+import type { Finding } from '../../conformance/findings.ts';
+import { checkBertCase } from '../../support/bert-conformance.ts';
 import { distance, tinyBert } from '../../support/tiny-bert.ts';
 
 export interface CaseRequest {
