@@ -101,7 +101,7 @@ export async function openTrainee(
   const indices = [...examples.keys()];
   const spec = { kind: 'adam' } as const;
   const { space, weights: flat, gradient } = trainingSpace(bert.trainableLayout.length, spec);
-  flat.set(bert.trainable());
+  bert.keepIn(flat);
   const optimizer = createOptimizer(spec, undefined, space);
   const cache = trainable === 'head' ? createFeatureCache(bert, examples, shape) : undefined;
   const step = async (clip: number, features?: typeof cache): Promise<void> => {

@@ -3,18 +3,19 @@ import type { Ops } from '../engine/ops.ts';
 
 /** A gradient that is a product of the rows that went into a layer and the gradients that came back to it. */
 interface LinearEntry {
-  readonly weight: string | undefined;
-  readonly bias: string | undefined;
+  readonly weight: string;
   /** Rows of input [N, d] and output gradient [N, p]; N = units × rows a unit. */
   readonly input: Value;
   readonly gradient: Value;
 }
 
-/** A parameter whose gradient for each unit is small enough to hold: [U, n]. */
-interface UnitEntry {
+/** A vector parameter, whose gradient for each unit is small enough to hold. */
+interface VectorEntry {
   readonly name: string;
-  readonly shape: readonly number[];
+  /** [U, n] */
   readonly perUnit: Value;
+  /** [n] */
+  readonly sum: Value;
 }
 
 /**
@@ -29,12 +30,13 @@ export class Book {
   readonly #units: number;
   readonly #trains: (name: string) => boolean;
   readonly #linears: LinearEntry[] = [];
-  readonly #perUnit: UnitEntry[] = [];
+  readonly #vectors: VectorEntry[] = [];
   readonly #norms = new Map<string, Value>();
   readonly #grams = new Map<number, Value>();
   readonly #weighted = new Map<number, Value>();
   /** Per-unit gradients already formed for the norm, reused for the sum. */
   readonly #formed = new Map<string, Value>();
+  #side: Value | undefined;
 
   constructor(ops: Ops, units: number, trains: (name: string) => boolean) {
     this.#ops = ops;
@@ -42,30 +44,28 @@ export class Book {
     this.#trains = trains;
   }
 
-  /** y = x·Wᵀ + b. Either name may be absent. */
-  linear(weight: string | undefined, bias: string | undefined, input: Value, gradient: Value): void {
-    const keep = (name: string | undefined): string | undefined =>
-      name !== undefined && this.#trains(name) ? name : undefined;
-    const entry = { weight: keep(weight), bias: keep(bias), input, gradient };
-    if (entry.weight !== undefined || entry.bias !== undefined) this.#linears.push(entry);
+  /** y = x·Wᵀ + b. Without `bias` there is none. */
+  linear(weight: string, bias: string | undefined, input: Value, gradient: Value): void {
+    if (this.#trains(weight)) this.#linears.push({ weight, input, gradient });
+    if (bias !== undefined && this.#trains(bias)) this.#vector(bias, gradient, this.#ops.reduceSum(gradient, [0]));
   }
 
   /** y = normalised ∘ γ + β, rows [N, n]. */
   norm(gamma: string, beta: string, normalised: Value, gradient: Value): void {
-    if (this.#trains(gamma)) this.perRow(gamma, this.#ops.mul(gradient, normalised));
-    if (this.#trains(beta)) this.perRow(beta, gradient);
+    if (this.#trains(gamma)) this.#vector(gamma, this.#ops.mul(gradient, normalised));
+    if (this.#trains(beta)) this.#vector(beta, gradient);
   }
 
   /** A vector parameter whose gradient is the sum of these rows [N, n]. */
-  perRow(name: string, rows: Value): void {
-    if (!this.#trains(name)) return;
+  #vector(name: string, rows: Value, sum?: Value): void {
     const perUnit = this.#ops.reduceSum(this.byUnit(rows), [1]);
-    this.#perUnit.push({ name, shape: perUnit.shape.slice(1), perUnit });
+    this.#vectors.push({ name, perUnit, sum: sum ?? this.#ops.reduceSum(perUnit, [0]) });
   }
 
-  /** A squared norm [U] worked out by the caller (embeddings, tied decoder). */
+  /** Adds to a weight's squared norm [U] what the caller worked out (embeddings, tied decoder). */
   squaredNorm(name: string, value: Value): void {
-    this.#norms.set(name, value);
+    const known = this.#norms.get(name);
+    this.#norms.set(name, known === undefined ? value : this.#ops.add(known, value));
   }
 
   /** Whether a parameter trains, and so needs a norm and a sum. */
@@ -89,56 +89,55 @@ export class Book {
     return gram;
   }
 
-  /** Squared gradient norms [U] by parameter. */
-  squaredNorms(): Map<string, Value> {
-    const out = new Map(this.#norms);
+  /** Squared gradient norms [U] over everything that trains. Vectors are looked at as one, to spare operations. */
+  totalSquaredNorm(): Value {
     const ops = this.#ops;
-    for (const { name, perUnit } of this.#perUnit) out.set(name, ops.dotRows(perUnit, perUnit));
-    // A tied weight is used twice: as a linear layer here, and with its other use and the cross term in #norms.
-    const add = (name: string, value: Value): void => {
-      const known = out.get(name);
-      out.set(name, known === undefined ? value : ops.add(known, value));
-    };
-    for (const entry of this.#linears) {
-      if (entry.weight !== undefined) add(entry.weight, this.#linearNorm(entry.weight, entry));
-      if (entry.bias !== undefined) {
-        const perUnit = ops.reduceSum(this.byUnit(entry.gradient), [1]);
-        out.set(entry.bias, ops.dotRows(perUnit, perUnit));
-        this.#formed.set(entry.bias, perUnit);
-      }
-    }
-    return out;
+    const parts = [...this.#weightNorms().values()];
+    const vectors = this.#vectorsPerUnit();
+    if (vectors !== undefined) parts.push(ops.dotRows(vectors, vectors));
+    return parts.reduce((a, b) => ops.add(a, b));
   }
 
-  /** Σ_u factor_u · gradient_u by parameter; `factors` [U]. Call after `squaredNorms`. */
+  /** The same by parameter. */
+  squaredNorms(): Map<string, Value> {
+    const vectors = this.#vectors.map(({ name, perUnit }): [string, Value] => [
+      name,
+      this.#ops.dotRows(perUnit, perUnit),
+    ]);
+    return new Map([...this.#weightNorms(), ...vectors]);
+  }
+
+  /** Σ_u factor_u · gradient_u by parameter; `factors` [U]. Call after the norms were asked for. */
   weightedSums(factors: Value): Map<string, Value> {
     const out = new Map<string, Value>();
-    for (const { name, shape, perUnit } of this.#perUnit) out.set(name, this.#combine(factors, perUnit, shape));
     for (const entry of this.#linears) {
+      const formed = this.#formed.get(entry.weight);
       const shape = [entry.gradient.shape[1] as number, entry.input.shape[1] as number];
-      if (entry.weight !== undefined) {
-        const formed = this.#formed.get(entry.weight);
-        out.set(
-          entry.weight,
-          formed === undefined ? this.#weightedProduct(factors, entry) : this.#combine(factors, formed, shape),
-        );
-      }
-      if (entry.bias !== undefined) {
-        out.set(entry.bias, this.#combine(factors, this.#formed.get(entry.bias) as Value, shape.slice(0, 1)));
-      }
+      out.set(
+        entry.weight,
+        formed === undefined
+          ? this.#weightedProduct(factors, entry)
+          : this.#ops.reshape(this.#combine(factors, formed), shape),
+      );
+    }
+    const vectors = this.#vectorsPerUnit();
+    if (vectors === undefined) return out;
+    const sums = this.#combine(factors, vectors);
+    let at = 0;
+    for (const { name, perUnit } of this.#vectors) {
+      const length = perUnit.shape[1] as number;
+      out.set(name, this.#ops.slice(sums, 0, at, length));
+      at += length;
     }
     return out;
   }
 
   /** Σ gradient by parameter, for a backward pass whose loss already carries the weights. */
   plainSums(): Map<string, Value> {
-    const ops = this.#ops;
     const out = new Map<string, Value>();
-    for (const { name, perUnit } of this.#perUnit) out.set(name, ops.reduceSum(perUnit, [0]));
-    for (const { weight, bias, input, gradient } of this.#linears) {
-      if (weight !== undefined) out.set(weight, ops.matmul(gradient, input, { a: true }));
-      if (bias !== undefined) out.set(bias, ops.reduceSum(gradient, [0]));
-    }
+    for (const { name, sum } of this.#vectors) out.set(name, sum);
+    for (const { weight, input, gradient } of this.#linears)
+      out.set(weight, this.#ops.matmul(gradient, input, { a: true }));
     return out;
   }
 
@@ -152,21 +151,41 @@ export class Book {
     return value;
   }
 
+  /** By weight. One that is used twice (a tied decoder) has its other use and the cross term in #norms. */
+  #weightNorms(): Map<string, Value> {
+    const out = new Map(this.#norms);
+    for (const entry of this.#linears) {
+      const [known, norm] = [out.get(entry.weight), this.#linearNorm(entry)];
+      out.set(entry.weight, known === undefined ? norm : this.#ops.add(known, norm));
+    }
+    return out;
+  }
+
+  /** Gradients of all vector parameters side by side, [U, their numbers together]. */
+  #vectorsPerUnit(): Value | undefined {
+    if (this.#vectors.length === 0) return undefined;
+    this.#side ??= this.#ops.concat(
+      this.#vectors.map(({ perUnit }) => perUnit),
+      1,
+    );
+    return this.#side;
+  }
+
   /** ‖AᵀG‖² of each unit: from two Gram matrices when those are smaller than the gradient, else from the gradient. */
-  #linearNorm(name: string, { input, gradient }: LinearEntry): Value {
+  #linearNorm({ weight, input, gradient }: LinearEntry): Value {
     const ops = this.#ops;
     const rows = (input.shape[0] as number) / this.#units;
     const [d, p] = [input.shape[1] as number, gradient.shape[1] as number];
     if (2 * rows * rows < d * p) return ops.dotRows(this.gram(input), this.gram(gradient));
     const perUnit = ops.matmul(this.byUnit(gradient), this.byUnit(input), { a: true });
-    if (d * p <= rows * (d + p)) this.#formed.set(name, ops.reshape(perUnit, [this.#units, p * d]));
+    if (d * p <= rows * (d + p)) this.#formed.set(weight, ops.reshape(perUnit, [this.#units, p * d]));
     return ops.dotRows(perUnit, perUnit);
   }
 
-  /** factors [U] · perUnit [U, n], as `shape`. */
-  #combine(factors: Value, perUnit: Value, shape: readonly number[]): Value {
+  /** factors [U] · perUnit [U, n] → [n] */
+  #combine(factors: Value, perUnit: Value): Value {
     const row = this.#ops.matmul(this.#ops.reshape(factors, [1, this.#units]), perUnit);
-    return this.#ops.reshape(row, shape);
+    return this.#ops.reshape(row, perUnit.shape.slice(1));
   }
 
   /** (c∘G)ᵀ·A, scaling the narrower side. */

@@ -2,7 +2,6 @@ import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
-import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
 import { attentionBias, type BatchShape, checkTokens, meanMask } from './batch.ts';
 import type { BertConfig } from './config.ts';
@@ -15,9 +14,10 @@ import {
 import { embed, scatter } from './embeddings.ts';
 import type { BertErrorCode } from './errors.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
-import { type Program, Steps } from './steps.ts';
+import type { Program } from './steps.ts';
 import { distillationStore, type ParameterStore } from './store.ts';
-import type { TokenBatch } from './types.ts';
+import { StoredModel } from './stored-model.ts';
+import type { TokenBatch, TrainableModel } from './types.ts';
 
 export interface CreateDistillation {
   readonly engine: Engine;
@@ -42,10 +42,7 @@ export interface DistillationGradients {
 }
 
 /** Training of a whole BERT, and of linear maps from its means, towards a teacher's sentence vectors. */
-export interface Distillation {
-  readonly trainableLayout: Layout;
-  trainable(): Float32Array;
-  setTrainable(flat: Float32Array): void;
+export interface Distillation extends TrainableModel {
   /** @param targets B × D, each text's at unit length. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
   gradients(
     batch: TokenBatch,
@@ -54,8 +51,6 @@ export interface Distillation {
   ): Promise<DistillationGradients>;
   /** Means of the embedding layer's and the last layer's token vectors, [B × H] each. */
   means(batch: TokenBatch): Promise<{ first: Float32Array; last: Float32Array }>;
-  weightsNow(): Weights;
-  dispose(): Promise<void>;
 }
 
 /** @throws BERT_WEIGHTS_SHAPE, ENGINE_COMPILE */
@@ -69,27 +64,12 @@ const builders: Readonly<Record<Kind, (spec: DistillationSpec) => Graph>> = {
   means: studentMeansProgram,
 };
 
-class DistillationBert implements Distillation {
+class DistillationBert extends StoredModel implements Distillation {
   readonly #options: CreateDistillation;
-  readonly #store: ParameterStore;
-  readonly #steps: Steps;
 
   constructor(options: CreateDistillation, store: ParameterStore) {
+    super(options.engine, store);
     this.#options = options;
-    this.#store = store;
-    this.#steps = new Steps(options.engine, [...store.parameters.values()]);
-  }
-
-  get trainableLayout(): Layout {
-    return this.#store.layout;
-  }
-
-  trainable(): Float32Array {
-    return this.#store.flat.slice();
-  }
-
-  setTrainable(flat: Float32Array): void {
-    this.#store.set(flat);
   }
 
   async gradients(
@@ -103,12 +83,12 @@ class DistillationBert implements Distillation {
         where: 'targets',
       });
     }
-    const gradient = this.#store.sumArray(options.into);
+    const gradient = this.store.sumArray(options.into);
     const embedded = new Float32Array(batch.inputIds.length * this.#options.config.hiddenSize);
     const cosines = new Float32Array(shape.batch);
     const firstCosines = new Float32Array(shape.batch);
     const similarity = new Float32Array(1);
-    const views = this.#store.views(gradient);
+    const views = this.store.views(gradient);
     const tables = [wordEmbedding, positionEmbedding, typeEmbedding];
     const dense = [...views].filter(([name]) => !tables.includes(name));
     const fetches = new Map([...dense, ...Object.entries({ cosines, firstCosines, similarity, embedded })]);
@@ -119,7 +99,7 @@ class DistillationBert implements Distillation {
       Float32Array,
       Float32Array,
     ];
-    scatter(embedded, { ...this.#store.tables(), word, position, type }, batch, shape.tokens);
+    scatter(embedded, { ...this.store.tables(), word, position, type }, batch, shape.tokens);
     const cosine = meanOf(cosines);
     const firstCosine = meanOf(firstCosines);
     const loss = 1 - cosine + this.#options.loss.first * (1 - firstCosine) + (similarity[0] as number);
@@ -139,21 +119,13 @@ class DistillationBert implements Distillation {
     return means;
   }
 
-  weightsNow(): Weights {
-    return this.#store.weightsNow();
-  }
-
-  dispose(): Promise<void> {
-    return this.#steps.dispose();
-  }
-
   #shape(batch: TokenBatch): BatchShape {
     return checkTokens(batch, this.#options.config.maxPositions, this.#options.config);
   }
 
   #feeds(batch: TokenBatch, shape: BatchShape): Map<string, Float32Array> {
     return new Map([
-      ['embedded', embed(this.#store.tables(), batch, shape.tokens)],
+      ['embedded', embed(this.store.tables(), batch, shape.tokens)],
       ['attentionBias', attentionBias(batch.attentionMask)],
       ['meanMask', meanMask(batch.attentionMask, shape.tokens)],
     ]);
@@ -161,14 +133,14 @@ class DistillationBert implements Distillation {
 
   #program(kind: Kind, shape: BatchShape): Promise<Program> {
     const { config, targetWidth, loss } = this.#options;
-    return this.#steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
+    return this.steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
       builders[kind]({
         ...shape,
         ...loss,
         config,
         targetWidth,
-        shapes: new Map([...this.#store.parameters].map(([name, p]) => [name, p.shape])),
-        trains: (name) => this.#store.trains(name),
+        shapes: new Map([...this.store.parameters].map(([name, p]) => [name, p.shape])),
+        trains: (name) => this.store.trains(name),
       }),
     );
   }

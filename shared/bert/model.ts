@@ -1,6 +1,5 @@
 import { TacitError } from '../core/errors.ts';
 import type { Graph } from '../engine/graph.ts';
-import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
 import {
   attentionBias,
@@ -17,8 +16,9 @@ import type { BertErrorCode } from './errors.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
-import { type Program, Steps } from './steps.ts';
+import type { Program } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
+import { StoredModel } from './stored-model.ts';
 import type { Bert, ClipOptions, CreateBert, Gradients, HeadClipOptions, LabelledBatch, TokenBatch } from './types.ts';
 
 export type * from './types.ts';
@@ -53,38 +53,23 @@ const builders: Readonly<Record<Kind, (spec: ProgramSpec) => Graph>> = {
   plain: plainProgram,
 };
 
-class SequenceBert implements Bert {
+class SequenceBert extends StoredModel implements Bert {
   readonly config: CreateBert['config'];
   readonly featureLength: number;
   readonly #options: CreateBert;
-  readonly #store: ParameterStore;
-  readonly #steps: Steps;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
 
   constructor(options: CreateBert, store: ParameterStore) {
+    super(options.engine, store);
     this.config = options.config;
     this.featureLength = featureLength(options);
     this.#options = options;
-    this.#store = store;
-    this.#steps = new Steps(options.engine, [...store.parameters.values()]);
     this.#shapes = new Map([...store.parameters].map(([name, p]) => [name, p.shape]));
   }
 
   /** Asked each time: a fallback engine may have switched. */
   get engine(): string {
     return this.#options.engine.name;
-  }
-
-  get trainableLayout(): Layout {
-    return this.#store.layout;
-  }
-
-  trainable(): Float32Array {
-    return this.#store.flat.slice();
-  }
-
-  setTrainable(flat: Float32Array): void {
-    this.#store.set(flat);
   }
 
   async prepare(shape: BatchShape): Promise<void> {
@@ -152,16 +137,8 @@ class SequenceBert implements Bert {
     });
   }
 
-  weightsNow(): Weights {
-    return this.#store.weightsNow();
-  }
-
   adapterNow(): Weights {
-    return this.#store.adapterNow();
-  }
-
-  dispose(): Promise<void> {
-    return this.#steps.dispose();
+    return this.store.adapterNow();
   }
 
   async #backward(batch: LabelledBatch, shape: BatchShape, options: ClipOptions): Promise<Gradients> {
@@ -172,7 +149,7 @@ class SequenceBert implements Bert {
     const feeds = this.#inputs(batch, shape);
     feeds.set('targets', targetsOf(batch.labels, batch.weights, task, labels)).set('weights', batch.weights);
     if (!plain) this.#unitFeeds(feeds, batch, shape, options.l2Clip);
-    const clippedSum = this.#store.sumArray(options.into);
+    const clippedSum = this.store.sumArray(options.into);
     const losses = new Float32Array(shape.batch);
     const norms = new Float32Array(plain ? 0 : units);
     const fetches = new Map([['losses', losses]]);
@@ -189,7 +166,7 @@ class SequenceBert implements Bert {
 
   #inputs(batch: TokenBatch, shape: BatchShape): Map<string, Float32Array | Int32Array> {
     const feeds = new Map<string, Float32Array | Int32Array>([
-      ['embedded', embed(this.#store.tables(), batch, shape.tokens)],
+      ['embedded', embed(this.store.tables(), batch, shape.tokens)],
       ['attentionBias', attentionBias(batch.attentionMask)],
     ]);
     if (this.#options.head === 'mean') feeds.set('meanMask', meanMask(batch.attentionMask, shape.tokens));
@@ -205,7 +182,7 @@ class SequenceBert implements Bert {
     if (!(l2Clip > 0))
       throw new TacitError<BertErrorCode>('BERT_BATCH_INVALID', `l2Clip must be above 0, not ${l2Clip}`);
     feeds.set('clip', Float32Array.of(l2Clip));
-    if (!this.#store.trains(wordEmbedding)) return;
+    if (!this.store.trains(wordEmbedding)) return;
     const rows = shape.tokens * this.#records(batch);
     const pad = this.config.padTokenId;
     feeds.set(
@@ -229,35 +206,35 @@ class SequenceBert implements Bert {
   /** Gradients of dense parameters are written straight into their place in the flat sum. */
   #gradientFetches(fetches: Map<string, Float32Array>, sum: Float32Array, shape: BatchShape): Float32Array | undefined {
     const tables = new Set([wordEmbedding, positionEmbedding, typeEmbedding]);
-    for (const [name, view] of this.#store.views(sum)) if (!tables.has(name)) fetches.set(name, view);
-    if (!this.#store.trains(wordEmbedding)) return undefined;
+    for (const [name, view] of this.store.views(sum)) if (!tables.has(name)) fetches.set(name, view);
+    if (!this.store.trains(wordEmbedding)) return undefined;
     const embedded = new Float32Array(shape.batch * shape.tokens * this.config.hiddenSize);
     fetches.set('embedded', embedded);
     return embedded;
   }
 
   #scatter(gradient: Float32Array, sum: Float32Array, batch: TokenBatch, shape: BatchShape): void {
-    const views = this.#store.views(sum);
+    const views = this.store.views(sum);
     const [word, position, type] = [wordEmbedding, positionEmbedding, typeEmbedding].map((name) =>
       (views.get(name) as Float32Array).fill(0),
     ) as [Float32Array, Float32Array, Float32Array];
-    scatter(gradient, { ...this.#store.tables(), word, position, type }, batch, shape.tokens);
+    scatter(gradient, { ...this.store.tables(), word, position, type }, batch, shape.tokens);
   }
 
   #detailFetches(fetches: Map<string, Float32Array>, units: number): Map<string, Float32Array> {
     const out = new Map<string, Float32Array>();
-    for (const name of this.#store.parameters.keys()) {
-      if (!this.#store.trains(name)) continue;
+    for (const name of this.store.parameters.keys()) {
+      if (!this.store.trains(name)) continue;
       const squares = new Float32Array(units);
       fetches.set(`squared:${name}`, squares);
-      out.set(this.#store.outName(name), squares);
+      out.set(this.store.outName(name), squares);
     }
     return out;
   }
 
   #classifier(): Classifier {
-    const weight = this.#store.data('classifier.weight');
-    const bias = this.#store.data('classifier.bias');
+    const weight = this.store.data('classifier.weight');
+    const bias = this.store.data('classifier.bias');
     return { weight, bias, labels: this.#options.labels, width: this.featureLength };
   }
 
@@ -266,7 +243,7 @@ class SequenceBert implements Bert {
   }
 
   #program(kind: Kind, shape: BatchShape, recordsPerUnit = 1, dropout = false): Promise<Program> {
-    return this.#steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}/${recordsPerUnit}`, () =>
+    return this.steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}/${recordsPerUnit}`, () =>
       builders[kind]({
         ...shape,
         config: this.config,
@@ -275,8 +252,8 @@ class SequenceBert implements Bert {
         labels: this.#options.labels,
         recordsPerUnit,
         shapes: this.#shapes,
-        lora: this.#store.lora,
-        trains: (name) => this.#store.trains(name),
+        lora: this.store.lora,
+        trains: (name) => this.store.trains(name),
         dropout,
       }),
     );

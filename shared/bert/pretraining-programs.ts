@@ -65,12 +65,8 @@ export function privatePretrainingProgram(spec: PretrainingSpec, detail = false)
   const dTransformed = ops.matmul(dLogits, trace.parameter(wordEmbedding));
   const dEmbedded = backward(masked.backward(dTransformed), next?.backward());
   embeddingNorms({ ...spec, recordsPerUnit: 1 }, ops, book, dEmbedded);
-  const squared = book.squaredNorms();
-  squared.set(
-    wordEmbedding,
-    ops.add(squared.get(wordEmbedding) as Value, crossTerm(spec, ops, book, masked.transformed, dLogits, dEmbedded)),
-  );
-  const norms = ops.sqrt([...squared.values()].reduce((a, b) => ops.add(a, b)));
+  book.squaredNorm(wordEmbedding, crossTerm(spec, ops, book, masked.transformed, dLogits, dEmbedded));
+  const norms = ops.sqrt(book.totalSquaredNorm());
   const clip = ops.feed('clip', [1]);
   const factors = ops.mul(ops.div(clip, ops.max(norms, clip)), ops.feed('weights', [batch]));
   const outputs = new Map([
@@ -80,7 +76,7 @@ export function privatePretrainingProgram(spec: PretrainingSpec, detail = false)
     ...book.weightedSums(factors),
   ]);
   if (next !== undefined) outputs.set('nextLosses', next.losses);
-  if (detail) for (const [name, value] of squared) outputs.set(`squared:${name}`, value);
+  if (detail) for (const [name, value] of book.squaredNorms()) outputs.set(`squared:${name}`, value);
   return ops.finish(outputs);
 }
 

@@ -2,7 +2,6 @@ import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
-import type { Layout } from '../tensor/layout.ts';
 import type { Weights } from '../tensor/named.ts';
 import { attentionBias, type BatchShape, checkTokens, sameKeys } from './batch.ts';
 import type { BertConfig } from './config.ts';
@@ -15,9 +14,10 @@ import {
   predictionProgram,
   privatePretrainingProgram,
 } from './pretraining-programs.ts';
-import { type Program, Steps } from './steps.ts';
+import type { Program } from './steps.ts';
 import { type ParameterStore, pretrainingStore } from './store.ts';
-import type { TokenBatch } from './types.ts';
+import { StoredModel } from './stored-model.ts';
+import type { TokenBatch, TrainableModel } from './types.ts';
 
 export interface CreatePretraining {
   readonly engine: Engine;
@@ -62,10 +62,7 @@ export interface PrivatePretrainingGradients {
 }
 
 /** Masked-LM (and next-sentence) training of all of a BERT; the decoder is tied to the word embeddings. */
-export interface Pretraining {
-  readonly trainableLayout: Layout;
-  trainable(): Float32Array;
-  setTrainable(flat: Float32Array): void;
+export interface Pretraining extends TrainableModel {
   /** As Hugging Face's `BertForPreTraining` loss. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
   gradients(batch: PretrainingBatch, options?: { readonly into?: Float32Array }): Promise<PretrainingGradients>;
   /** Per-example clipped sum; no example may have more than `shape.masked` predicted positions. */
@@ -76,8 +73,6 @@ export interface Pretraining {
   ): Promise<PrivatePretrainingGradients>;
   /** Logits over the vocabulary at the predicted positions, in order, and of next sentence [B,2]. */
   logits(batch: PretrainingBatch): Promise<{ predictions: Float32Array; nextSentence: Float32Array }>;
-  weightsNow(): Weights;
-  dispose(): Promise<void>;
 }
 
 /** @throws BERT_WEIGHTS_SHAPE, ENGINE_COMPILE */
@@ -106,27 +101,12 @@ interface Slots {
   readonly total: number;
 }
 
-class PretrainingBert implements Pretraining {
+class PretrainingBert extends StoredModel implements Pretraining {
   readonly #options: CreatePretraining;
-  readonly #store: ParameterStore;
-  readonly #steps: Steps;
 
   constructor(options: CreatePretraining, store: ParameterStore) {
+    super(options.engine, store);
     this.#options = options;
-    this.#store = store;
-    this.#steps = new Steps(options.engine, [...store.parameters.values()]);
-  }
-
-  get trainableLayout(): Layout {
-    return this.#store.layout;
-  }
-
-  trainable(): Float32Array {
-    return this.#store.flat.slice();
-  }
-
-  setTrainable(flat: Float32Array): void {
-    this.#store.set(flat);
   }
 
   async gradients(
@@ -140,7 +120,7 @@ class PretrainingBert implements Pretraining {
     feeds.set('weights', new Float32Array(shape.batch).fill(1 / shape.batch));
     const targets = this.#targetRows(slots);
     feeds.set('targetEmbeddings', targets.embeddings).set('targetBias', targets.bias);
-    const gradient = this.#store.sumArray(options.into);
+    const gradient = this.store.sumArray(options.into);
     const transformed = new Float32Array(slots.positions.length * this.#options.config.hiddenSize);
     const { fetches, embedded, maskedLosses, nextLosses } = this.#fetches(shape, slots, gradient);
     fetches.set('transformed', transformed);
@@ -174,7 +154,7 @@ class PretrainingBert implements Pretraining {
     const feeds = this.#feeds(batch, shape, slots, slotWeights);
     this.#privateFeeds(feeds, batch, shape, slots);
     feeds.set('weights', weights).set('clip', Float32Array.of(l2Clip));
-    const clippedSum = this.#store.sumArray(undefined);
+    const clippedSum = this.store.sumArray(undefined);
     const { fetches, embedded, maskedLosses, nextLosses } = this.#fetches(shape, slots, clippedSum);
     const norms = new Float32Array(shape.batch);
     fetches.set('norms', norms);
@@ -205,14 +185,6 @@ class PretrainingBert implements Pretraining {
     const feeds = this.#feeds(batch, shape, slots, new Float32Array(slots.positions.length));
     await (await this.#program('predict', shape, slots)).step.run(feeds, fetches);
     return { predictions: predictions.subarray(0, slots.total * this.#options.config.vocabSize), nextSentence };
-  }
-
-  weightsNow(): Weights {
-    return this.#store.weightsNow();
-  }
-
-  dispose(): Promise<void> {
-    return this.#steps.dispose();
   }
 
   #shape(batch: PretrainingBatch): BatchShape {
@@ -255,7 +227,7 @@ class PretrainingBert implements Pretraining {
 
   #feeds(batch: PretrainingBatch, shape: BatchShape, slots: Slots, slotWeights: Float32Array) {
     const feeds = new Map<string, Float32Array | Int32Array>([
-      ['embedded', embed(this.#store.tables(), batch, shape.tokens)],
+      ['embedded', embed(this.store.tables(), batch, shape.tokens)],
       ['attentionBias', attentionBias(batch.attentionMask)],
       ['positions', slots.positions],
       ['inverse', slots.inverse],
@@ -296,7 +268,7 @@ class PretrainingBert implements Pretraining {
     const embedded = new Float32Array(shape.batch * shape.tokens * this.#options.config.hiddenSize);
     const maskedLosses = new Float32Array(slots.positions.length);
     const nextLosses = new Float32Array(this.#options.nextSentence ? shape.batch : 0);
-    const views = this.#store.views(sum);
+    const views = this.store.views(sum);
     views.delete(positionEmbedding);
     views.delete(typeEmbedding);
     const fetches = new Map([['maskedLosses', maskedLosses], ['embedded', embedded], ...views]);
@@ -306,17 +278,17 @@ class PretrainingBert implements Pretraining {
 
   /** The engine wrote the decoder's part of the tied weight; the embedding's part is added to it. */
   #scatter(gradient: Float32Array, sum: Float32Array, batch: TokenBatch, shape: BatchShape): void {
-    const views = this.#store.views(sum);
+    const views = this.store.views(sum);
     const word = views.get(wordEmbedding) as Float32Array;
     const position = (views.get(positionEmbedding) as Float32Array).fill(0);
     const type = (views.get(typeEmbedding) as Float32Array).fill(0);
-    scatter(gradient, { ...this.#store.tables(), word, position, type }, batch, shape.tokens);
+    scatter(gradient, { ...this.store.tables(), word, position, type }, batch, shape.tokens);
   }
 
   #targetRows({ targets }: Slots): { embeddings: Float32Array; bias: Float32Array } {
     const width = this.#options.config.hiddenSize;
-    const word = this.#store.data(wordEmbedding);
-    const bias = this.#store.data('cls.predictions.bias');
+    const word = this.store.data(wordEmbedding);
+    const bias = this.store.data('cls.predictions.bias');
     const embeddings = new Float32Array(targets.length * width);
     for (const [m, piece] of targets.entries())
       embeddings.set(word.subarray(piece * width, (piece + 1) * width), m * width);
@@ -326,7 +298,7 @@ class PretrainingBert implements Pretraining {
   /** The true piece's part of softmax − one-hot, in the decoder's weight and bias. */
   #takeTargets(transformed: Float32Array, { targets }: Slots, slotWeights: Float32Array, sum: Float32Array): void {
     const width = this.#options.config.hiddenSize;
-    const views = this.#store.views(sum);
+    const views = this.store.views(sum);
     const word = views.get(wordEmbedding) as Float32Array;
     const bias = views.get('cls.predictions.bias') as Float32Array;
     for (const [m, piece] of targets.entries()) {
@@ -337,14 +309,14 @@ class PretrainingBert implements Pretraining {
   }
 
   #program(kind: Kind, shape: BatchShape, slots: Slots): Promise<Program> {
-    return this.#steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
+    return this.steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
       builders[kind]({
         ...shape,
         config: this.#options.config,
         slots: slots.positions.length,
         nextSentence: this.#options.nextSentence,
-        shapes: new Map([...this.#store.parameters].map(([name, p]) => [name, p.shape])),
-        trains: (name) => this.#store.trains(name),
+        shapes: new Map([...this.store.parameters].map(([name, p]) => [name, p.shape])),
+        trains: (name) => this.store.trains(name),
       }),
     );
   }

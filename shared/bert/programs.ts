@@ -57,9 +57,8 @@ export function featureProgram(spec: ProgramSpec): Graph {
 export function privateProgram(spec: ProgramSpec, detail = false): Graph {
   const { ops, book, outputs, dEmbedded } = backward(spec, spec.recordsPerUnit > 1);
   if (spec.trains(wordEmbedding)) embeddingNorms(spec, ops, book, dEmbedded);
-  const squared = book.squaredNorms();
   const units = spec.batch / spec.recordsPerUnit;
-  const norms = ops.sqrt([...squared.values()].reduce((a, b) => ops.add(a, b)));
+  const norms = ops.sqrt(book.totalSquaredNorm());
   const clip = ops.feed('clip', [1]);
   // C / max(norm, C) is min(1, C / norm) without a division by zero.
   const clipped = ops.div(clip, ops.max(norms, clip));
@@ -67,7 +66,7 @@ export function privateProgram(spec: ProgramSpec, detail = false): Graph {
   outputs.set('norms', norms);
   for (const [name, value] of book.weightedSums(factors)) outputs.set(name, value);
   if (spec.trains(wordEmbedding)) outputs.set('embedded', book.weightedRows(factors, dEmbedded));
-  if (detail) for (const [name, value] of squared) outputs.set(`squared:${name}`, value);
+  if (detail) for (const [name, value] of book.squaredNorms()) outputs.set(`squared:${name}`, value);
   return ops.finish(outputs);
 }
 

@@ -22,12 +22,16 @@ import {
 } from './parameters.ts';
 import type { CreateBert, Trainable } from './types.ts';
 
+interface Owned extends Parameter {
+  data: Float32Array;
+}
+
 /** A model's numbers: trainable ones in one flat array, the frozen ones where the caller's tensors have them. */
 export class ParameterStore {
-  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly parameters: ReadonlyMap<string, Owned>;
   readonly layout: Layout;
   readonly lora: readonly LoraModule[];
-  readonly flat: Float32Array;
+  #flat: Float32Array;
   readonly #given: Weights;
   readonly #trainableNames: ReadonlyMap<string, string>;
   readonly #padTokenId: number | undefined;
@@ -50,11 +54,11 @@ export class ParameterStore {
     this.lora = lora;
     this.layout = layoutOf(trainable.map(({ outName, shape }) => ({ name: outName, shape })));
     this.#trainableNames = new Map(trainable.map(({ name, outName }) => [name, outName]));
-    this.flat = flatten(
+    this.#flat = flatten(
       new Map(trainable.map(({ name, outName }) => [outName, tensors.get(name) as NamedTensor])),
       this.layout,
     );
-    const views = new Map(this.layout.entries.map((e) => [e.name, this.flat.subarray(e.offset, e.offset + e.length)]));
+    const views = new Map(this.layout.entries.map((e) => [e.name, this.#flat.subarray(e.offset, e.offset + e.length)]));
     this.parameters = new Map(
       [...tensors.values()].map(({ name, shape, data }) => {
         const outName = this.#trainableNames.get(name);
@@ -64,6 +68,11 @@ export class ParameterStore {
         ];
       }),
     );
+  }
+
+  /** The trainable numbers, in the layout's order. */
+  get flat(): Float32Array {
+    return this.#flat;
   }
 
   trains(name: string): boolean {
@@ -80,11 +89,22 @@ export class ParameterStore {
   }
 
   set(flat: Float32Array): void {
-    if (flat.length !== this.flat.length) {
-      throw new TacitError('TENSOR_SHAPE', `the vector has ${flat.length} elements, the layout ${this.flat.length}`);
-    }
-    this.flat.set(flat);
-    for (const name of this.#trainableNames.keys()) (this.parameters.get(name) as Parameter).version += 1;
+    this.#requireLength(flat);
+    if (flat !== this.#flat) this.#flat.set(flat);
+    for (const name of this.#trainableNames.keys()) (this.parameters.get(name) as Owned).version += 1;
+  }
+
+  /** From now on the trainable numbers are in `memory`, which its owner may write between two steps. @throws TENSOR_SHAPE */
+  keepIn(memory: Float32Array): void {
+    this.#requireLength(memory);
+    memory.set(this.#flat);
+    this.#flat = memory;
+    for (const [name, view] of this.views(memory)) (this.parameters.get(name) as Owned).data = view;
+  }
+
+  #requireLength(flat: Float32Array): void {
+    if (flat.length === this.layout.length) return;
+    throw new TacitError('TENSOR_SHAPE', `the vector has ${flat.length} elements, the layout ${this.layout.length}`);
   }
 
   /** The parts of a flat vector by parameter name. */

@@ -97,18 +97,30 @@ export interface CreateBert {
   readonly rng: Rng;
 }
 
-/** A BERT sequence model made ready on one engine. Methods must not run at the same time as one another. */
-export interface Bert {
-  readonly engine: string;
-  readonly config: BertConfig;
+/** What every model that trains has, whatever it learns. */
+export interface TrainableModel {
   /** Names, shapes and order of what trains; LoRA names are peft's. */
   readonly trainableLayout: Layout;
-  /** Length of one feature vector. */
-  readonly featureLength: number;
   /** A copy of the trainable numbers. */
   trainable(): Float32Array;
   /** @throws TENSOR_SHAPE */
   setTrainable(flat: Float32Array): void;
+  /**
+   * Moves the trainable numbers into `memory`. Who writes new ones there in place spares a copy of the model in each
+   * step: `setTrainable(memory)` then only says that they are new. @throws TENSOR_SHAPE
+   */
+  keepIn(memory: Float32Array): void;
+  /** The whole model under Hugging Face names, LoRA merged into the base. */
+  weightsNow(): Weights;
+  dispose(): Promise<void>;
+}
+
+/** A BERT sequence model made ready on one engine. Methods must not run at the same time as one another. */
+export interface Bert extends TrainableModel {
+  readonly engine: string;
+  readonly config: BertConfig;
+  /** Length of one feature vector. */
+  readonly featureLength: number;
   /** B×labels. @throws BERT_BATCH_INVALID */
   logits(batch: TokenBatch): Promise<Float32Array>;
   /** B×featureLength inputs of the final linear classifier. They do not change while only the head trains. */
@@ -124,9 +136,6 @@ export interface Bert {
     weights: Float32Array,
     options: HeadClipOptions,
   ): Gradients;
-  /** The whole model under Hugging Face names, LoRA merged into the base. */
-  weightsNow(): Weights;
   /** LoRA only: adapter tensors under peft's on-disk names. */
   adapterNow(): Weights;
-  dispose(): Promise<void>;
 }

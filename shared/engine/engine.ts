@@ -4,7 +4,7 @@ import type { Graph } from './graph.ts';
 export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Row-major. Written in place by the owner, who then raises `version`. */
+  /** Row-major. Written in place, or another array, by the owner between two runs, who then raises `version`. */
   readonly data: Float32Array;
   version: number;
 }

@@ -96,7 +96,8 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
   const optimizer = createOptimizer(options.optimizer, resume?.optimizer, space);
   const decayed = decayMask(bert.trainableLayout);
   const start = bert.trainable();
-  weights.set(resume?.weights ?? start);
+  bert.keepIn(weights);
+  if (resume !== undefined) weights.set(resume.weights);
   bert.setTrainable(weights);
   const steps = stepsOf(options);
   let step = 0;

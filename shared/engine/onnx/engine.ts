@@ -1,5 +1,5 @@
 import { TacitError } from '../../core/errors.ts';
-import type { Engine, EngineErrorCode, Parameter, Step } from '../engine.ts';
+import type { Engine, EngineErrorCode, Fetches, Parameter, Step } from '../engine.ts';
 import type { Graph } from '../graph.ts';
 import { outputName, toOnnx } from './lower.ts';
 
@@ -55,15 +55,15 @@ export function createOnnxEngine(ort: Ort, options: OnnxEngineOptions = {}): Eng
 
 function onnxStep(ort: Ort, session: OrtSession, graph: Graph, parameters: readonly Parameter[]): Step {
   const byName = new Map(parameters.map((p) => [p.name, p]));
-  const weights: Record<string, OrtTensor> = {};
-  for (const { name, value } of graph.parameters) {
+  const read = graph.parameters.map(({ name, value }) => {
     const parameter = byName.get(name);
     if (parameter === undefined) throw new TacitError<EngineErrorCode>('ENGINE_COMPILE', `no parameter ${name}`);
-    weights[name] = new ort.Tensor('float32', parameter.data, value.shape);
-  }
+    return { name, parameter, shape: value.shape };
+  });
   return {
     async run(feeds, fetches) {
-      const inputs = { ...weights };
+      const inputs: Record<string, OrtTensor> = {};
+      for (const { name, parameter, shape } of read) inputs[name] = new ort.Tensor('float32', parameter.data, shape);
       for (const { name, value } of graph.feeds) {
         const data = feeds.get(name);
         if (data === undefined) throw new TacitError<EngineErrorCode>('ENGINE_RUN', `no feed ${name}`);
@@ -73,27 +73,25 @@ function onnxStep(ort: Ort, session: OrtSession, graph: Graph, parameters: reado
       for (const { name, value } of graph.outputs) {
         const data = fetches.get(name);
         if (data === undefined) throw new TacitError<EngineErrorCode>('ENGINE_RUN', `no place for output ${name}`);
+        data[0] = Number.NaN;
         outputs[outputName(name)] = new ort.Tensor('float32', data, value.shape);
       }
       const results = await session.run(inputs, outputs).catch((cause: unknown) => {
         throw new TacitError<EngineErrorCode>('ENGINE_RUN', 'onnxruntime stopped in the middle of a step', { cause });
       });
-      copyWhereMoved(results, outputs, graph, fetches);
+      copyWhereMoved(results, graph, fetches);
     },
     dispose: () => session.release(),
   };
 }
 
-/** Bindings that ignore preallocated outputs return tensors of their own: copy those. */
-function copyWhereMoved(
-  results: Record<string, OrtTensor>,
-  outputs: Record<string, OrtTensor>,
-  graph: Graph,
-  fetches: ReadonlyMap<string, Float32Array>,
-): void {
+/**
+ * onnxruntime-node writes into the arrays that it was given (and returns copies besides); other bindings return tensors of
+ * their own. The NaN put first before the run tells which: where it still stands, or was written, the copy is right.
+ */
+function copyWhereMoved(results: Record<string, OrtTensor>, graph: Graph, fetches: Fetches): void {
   for (const { name } of graph.outputs) {
-    const key = outputName(name);
-    const data = results[key]?.data;
-    if (data !== outputs[key]?.data && data instanceof Float32Array) fetches.get(name)?.set(data);
+    const place = fetches.get(name) as Float32Array;
+    if (Number.isNaN(place[0])) place.set(results[outputName(name)]?.data as Float32Array);
   }
 }
