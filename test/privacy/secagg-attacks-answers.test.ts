@@ -9,7 +9,21 @@ import { identity, names, Session } from '../support/secagg-session.ts';
 const seam = vi.hoisted(() => ({ off: new Set<string>() }));
 vi.mock('../../shared/secagg/server-checks.ts', async (original) => {
   const { switchable } = await import('../support/switchable.ts');
-  return switchable(await original<object>(), seam.off);
+  const real = await original<typeof import('../../shared/secagg/server-checks.ts')>();
+  const given = { share: '', blinding: '' };
+  /** Without the one clause about surplus, and without the check of surplus shares; all else is as it is. */
+  const parts: Pick<typeof real, 'checkAnswers' | 'checkShare'> = {
+    checkAnswers: (body, expected, withSurplus) => {
+      if (!seam.off.has('surplus clause')) return real.checkAnswers(body, expected, withSurplus);
+      const shares = body.shares.map((a) => (a.kind === 'seed' ? { ...a, surplus: withSurplus ? given : null } : a));
+      real.checkAnswers({ ...body, shares }, expected, withSurplus);
+    },
+    checkShare: (label, kind, answer, commitment) => {
+      if (seam.off.has('surplus shares') && kind.startsWith('surplus')) return;
+      real.checkShare(label, kind, answer, commitment);
+    },
+  };
+  return switchable({ ...real, ...parts }, seam.off);
 });
 vi.mock('../../shared/secagg/messages.ts', async (original) => {
   const { switchable } = await import('../support/switchable.ts');
@@ -120,6 +134,42 @@ describe('the other secret of a neighbour, with an honest share of it', () => {
     expect(session.abort?.code).toBe('SECAGG_RECONSTRUCTION');
     expect(session.abort?.culprits).toEqual([c1]);
   });
+});
+
+describe('a holder that opens no surplus, or another one', () => {
+  const answers = (surplus: (given: { share: string; blinding: string }) => typeof given | null): Promise<Session> =>
+    lying('unmask', (body) => ({
+      ...body,
+      shares: body.shares.map((answer) =>
+        answer.kind === 'seed' && answer.surplus !== null ? { ...answer, surplus: surplus(answer.surplus) } : answer,
+      ),
+    }));
+  const rows = [
+    { what: 'none', surplus: () => null, code: 'SECAGG_MALFORMED', check: 'surplus clause' },
+    {
+      what: 'another one',
+      surplus: ({ blinding }: { blinding: string }) => ({ share: base64(new Uint8Array(32).fill(5)), blinding }),
+      code: 'SECAGG_SHARE',
+      check: 'surplus shares',
+    },
+  ];
+
+  test.each(rows)('caught: $what costs the liar its seat, and all surplus is taken away', async ({ surplus, code }) => {
+    const session = await answers(surplus);
+    expectOnlyLiarOut(session, code);
+    expect(session.noise?.unremoved).toEqual([]);
+  });
+
+  test.each(rows)(
+    '$what — without that check everybody’s surplus stays in the sum, and innocent dealers are named for it',
+    async ({ surplus, check }) => {
+      seam.off.add(check);
+      const session = await answers(surplus);
+      expect(session.ejections.size).toBe(0);
+      expect(session.outcome).toBe('finished');
+      expect(session.noise?.unremoved).toEqual(six);
+    },
+  );
 });
 
 describe('a body that is no body', () => {
