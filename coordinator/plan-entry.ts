@@ -4,7 +4,7 @@ import { decimal } from '../shared/ledger/decimal.ts';
 import type { EntryInput } from '../shared/ledger/entries.ts';
 import { siloMechanism } from '../shared/protocol/commitment.ts';
 import { promiseOf } from '../shared/protocol/plan.ts';
-import { releasesOf, sentBound } from '../shared/protocol/plan-stage.ts';
+import { clipOf, releasesOf, weightingOf } from '../shared/protocol/plan-stage.ts';
 import type { StageTerms, Terms } from '../shared/protocol/terms.ts';
 
 type PlanEntry = EntryInput<'plan.commit'>;
@@ -56,9 +56,16 @@ function stageEntry(terms: Terms, index: number): PlanEntry['stages'][number] {
   const { maximumCohort, ringBits } = plan.secureAggregation;
   const { algorithm, rounds } = stage;
   const samplingProbability = decimal(releasesOf(stage).samplingProbability);
-  const common = { index, algorithm, samplingProbability, rounds };
-  if (algorithm === 'none')
-    return { ...common, l2Clip: decimal(sentBound(stage)), noiseMultiplier: null, mechanism: null };
+  const weighting = weightingOf(stage);
+  const common = {
+    index,
+    algorithm,
+    samplingProbability,
+    rounds,
+    l2Clip: decimal(clipOf(stage)),
+    ...(weighting === undefined ? {} : { weighting }),
+  };
+  if (algorithm === 'none') return { ...common, noiseMultiplier: null, mechanism: null };
   const local = algorithm === 'local-dp-sgd';
   const { cohortMax, ...mechanism } = local
     ? siloMechanism(terms, index)
@@ -66,7 +73,6 @@ function stageEntry(terms: Terms, index: number): PlanEntry['stages'][number] {
   return {
     ...common,
     ...(local ? { releasesPerRound: stage.local.steps } : {}),
-    l2Clip: decimal(stage.l2Clip),
     noiseMultiplier: decimal(noiseMultiplier),
     mechanism: {
       name: 'distributed-discrete-gaussian',

@@ -119,7 +119,7 @@ function participantTable(participants: readonly ParticipantView[]): TemplateRes
       { label: 'Answer', cell: (p) => badge(...STATES[p.state]) },
       { label: 'Connection', cell: (p) => (p.connected ? 'connected' : 'not connected') },
       { label: 'Engine', cell: (p) => p.engine || '–' },
-      { label: 'Records declared', align: 'end', cell: (p) => formatCount(p.records) },
+      { label: 'Records declared', align: 'end', cell: (p) => (p.records === null ? '–' : formatCount(p.records)) },
     ],
   });
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
 import { formatBytes, formatDelta, table } from '../../shared/node/format.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
-import { releasesOf, sentBound, trainInWords } from '../../shared/protocol/plan-stage.ts';
+import { clipOf, releasesOf, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import { readPlanFile } from '../plan-file.ts';
 
 /** `tacit plan`: what a plan would commit to. Nothing is spent, nobody is asked. */
@@ -34,7 +34,7 @@ export function planCommand(): Command {
           algorithm,
           String(rounds),
           releases.rounds === 0 ? 'none' : String(releases.samplingProbability),
-          String(algorithm === 'none' ? sentBound(stage) : stage.l2Clip),
+          String(clipOf(stage)),
           releases.rounds === 0 ? 'none' : s.noiseMultiplier.toFixed(4),
           String(s.dimension),
           formatBytes(4 * s.dimension * rounds),

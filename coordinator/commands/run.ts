@@ -104,6 +104,6 @@ function show(run: RunView, terminal: Terminal): void {
     );
   for (const p of run.participants)
     terminal.say(
-      `client   ${p.organisation}: ${p.state}, ${p.connected ? 'connected' : 'not connected'}, ${p.records} records, ${p.engine}`,
+      `client   ${p.organisation}: ${p.state}, ${p.connected ? 'connected' : 'not connected'}, ${p.records === null ? '' : `${p.records} records, `}${p.engine}`,
     );
 }

@@ -2,8 +2,10 @@ import { meanUpdate } from '../../shared/aggregation/fedavg.ts';
 import { createIterateAverage } from '../../shared/aggregation/iterate-average.ts';
 import { createServerOptimizer, type ServerOptimizerSpec } from '../../shared/aggregation/server-optimizers.ts';
 import { decode } from '../../shared/privacy/mechanism.ts';
+import { openWeighted, type WeightTotal } from '../../shared/privacy/weighted-sum.ts';
 import { stageMechanism } from '../../shared/protocol/commitment.ts';
 import type { PlanStage } from '../../shared/protocol/plan.ts';
+import { clipOf, weightingOf } from '../../shared/protocol/plan-stage.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
 import { learningRateAt } from '../../shared/training/schedules.ts';
 import { decodeOptimizerState, encodeOptimizerState } from './optimizer-state.ts';
@@ -15,6 +17,8 @@ import type { ConsentedClient, ModelPointer } from './run-log.ts';
 export interface Merged {
   readonly pointer: ModelPointer;
   readonly hash: string;
+  /** Of a round whose clients are weighted. */
+  readonly weight: WeightTotal | undefined;
 }
 
 export type Summed = Extract<RoundOutcome, { kind: 'summed' }>;
@@ -27,13 +31,15 @@ export async function merge(journal: RunJournal, stage: number, outcome: Summed)
     optimizerSpec(plan, journal.record.iterates.length),
     decodeOptimizerState(await ports.store.getBlob(pointer.optimizer)),
   );
-  const weights = optimizer.step(await journal.vector(pointer.iterate, stage), meanOf(journal, stage, outcome));
+  const { mean, weight } = meanOf(journal, stage, outcome);
+  const weights = optimizer.step(await journal.vector(pointer.iterate, stage), mean);
   const average = createIterateAverage(plan.server.average, await lastIterates(journal, stage));
   average.push(weights);
   const iterate = await ports.store.putBlob(float32Bytes(weights));
   const candidate = await ports.store.putBlob(float32Bytes(average.mean()));
   return {
     hash: iterate,
+    weight,
     pointer: { iterate, candidate, optimizer: await ports.store.putBlob(encodeOptimizerState(optimizer.state())) },
   };
 }
@@ -47,17 +53,23 @@ export function optimizerSpec({ server, rounds }: PlanStage, done: number): Serv
   return { optimizer, learningRate: Math.max(rate, Number.MIN_VALUE), momentum };
 }
 
-function meanOf(journal: RunJournal, stage: number, { survivors, sum }: Summed): Float64Array {
+function meanOf(
+  journal: RunJournal,
+  stage: number,
+  { survivors, sum, noise }: Summed,
+): { readonly mean: Float64Array; readonly weight: WeightTotal | undefined } {
   const { terms, consented } = journal.record;
   const plan = journal.planStage(stage);
-  const real = decode(sum, stageMechanism(terms, stage));
+  const mechanism = stageMechanism(terms, stage);
+  const real = decode(sum, mechanism);
+  const weighting = weightingOf(plan);
+  if (weighting !== undefined) return openWeighted(real, noise.sigma / mechanism.scale, weighting, clipOf(plan));
   if (plan.algorithm === 'dp-fedsgd') {
     const units = survivors.reduce((n, id) => n + (consented.get(id) as ConsentedClient).units, 0);
-    return meanUpdate(real, plan.samplingProbability * units, plan.l2Clip);
+    return { mean: meanUpdate(real, plan.samplingProbability * units, plan.l2Clip), weight: undefined };
   }
-  // Every client counts alike: weights by records would be one more thing to bound and to hide.
   const expected = survivors.length * (plan.algorithm === 'dp-fedavg' ? plan.samplingProbability : 1);
-  return real.map((x) => x / expected);
+  return { mean: real.map((x) => x / expected), weight: undefined };
 }
 
 async function lastIterates(journal: RunJournal, stage: number): Promise<Float32Array[]> {

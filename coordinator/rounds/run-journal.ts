@@ -1,4 +1,5 @@
 import type { PlanStage } from '../../shared/protocol/plan.ts';
+import { trainedElements } from '../../shared/protocol/plan-stage.ts';
 import type { StageTerms } from '../../shared/protocol/terms.ts';
 import type { EventLog } from '../../shared/store/log.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
@@ -49,7 +50,8 @@ export class RunJournal {
 
   /** A trainable vector of a stage. */
   async vector(sha256: string, stage: number): Promise<Float32Array> {
-    return bytesToFloat32(await this.ports.store.getBlob(sha256), this.stageTerms(stage).dimension);
+    const elements = trainedElements(this.planStage(stage), this.stageTerms(stage).dimension);
+    return bytesToFloat32(await this.ports.store.getBlob(sha256), elements);
   }
 
   /** Blobs, each read once: the model knows an overlay by the identity of its bytes. */

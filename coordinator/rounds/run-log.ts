@@ -7,7 +7,8 @@ export interface ConsentedClient {
   /** Hex of the Ed25519 key. */
   readonly publicKey: string;
   readonly organisation: string;
-  readonly records: number;
+  /** Null where the client is the unit of privacy: it does not say. */
+  readonly records: number | null;
   /** Privacy units among them: records, persons, or 1 for the client itself. */
   readonly units: number;
   readonly engine: string;

@@ -1,5 +1,5 @@
 import { labelsOf } from '../../shared/protocol/plan.ts';
-import { sentBound, trainInWords } from '../../shared/protocol/plan-stage.ts';
+import { clipOf, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { ParticipantView, RoundView, RunView, StageView } from '../../shared/protocol/views.ts';
 import type { Enrolled } from '../participants.ts';
 import type { RunRecord } from './run-log.ts';
@@ -55,7 +55,7 @@ function stageViews(record: RunRecord): StageView[] {
       roundsDone: done,
       samplingProbability: stage.algorithm === 'none' ? 1 : stage.samplingProbability,
       noiseMultiplier: terms.noiseMultiplier,
-      l2Clip: stage.algorithm === 'none' ? sentBound(stage) : stage.l2Clip,
+      l2Clip: clipOf(stage),
       updateElements: terms.dimension,
     };
   });
@@ -78,6 +78,6 @@ function participantView(record: RunRecord, client: Enrolled, connected: Readonl
     state,
     connected: here,
     engine: consent?.engine ?? '',
-    records: consent?.records ?? 0,
+    records: consent?.records ?? null,
   };
 }

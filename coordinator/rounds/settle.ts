@@ -96,6 +96,7 @@ function chargeRelease(
 ): Promise<Durable<'round.release'>> {
   const { id, terms, reserved, roundsCounted } = record;
   const promise = promiseOf(terms.plan);
+  const { weight } = merged;
   return ports.charge(
     {
       kind: 'round.release',
@@ -113,6 +114,15 @@ function chargeRelease(
       modelHash: merged.hash,
       epsilonSoFar: promise === undefined ? null : decimal(epsilonAfter(terms, roundsCounted + 1, promise)),
       noise: { sigma: decimal(noise.sigma), unremoved: noise.unremoved.length },
+      ...(weight === undefined
+        ? {}
+        : {
+            weight: {
+              total: decimal(weight.total),
+              sigma: decimal(weight.sigma),
+              divisor: decimal(weight.divisor),
+            },
+          }),
     },
     `release/${id}/${config.round}`,
   );

@@ -80,6 +80,13 @@ const stage = z.strictObject({
   /** Committed: standard deviation over clip of the sum, as the coordinator with `colluders` clients sees it. Null without privacy. */
   noiseMultiplier: positive.nullable(),
   mechanism: mechanism.nullable(),
+  /**
+   * Clients count by their examples: up to how many, and the least that a total is taken for. Then `l2Clip` is of the update
+   * alone, and noise and mechanism are for update and weight together. Absent: all alike.
+   */
+  weighting: z
+    .strictObject({ maximumExamples: z.number().int().min(1), minimumTotal: z.number().int().min(1) })
+    .optional(),
 });
 
 const member = z.strictObject({ clientId: id, organisation: words(200), publicKey: key });
@@ -203,6 +210,11 @@ const bodies = {
      * one; and how many clients' surplus could not be taken away, which makes it more. Entries before 0.2 do not say.
      */
     noise: z.strictObject({ sigma: notNegative, unremoved: count }).optional(),
+    /**
+     * Where clients are weighted: their total as it came out of the sum, in examples; the standard deviation of the noise in
+     * it; and what the sum was divided by, the total or the plan's minimum.
+     */
+    weight: z.strictObject({ total: decimalText, sigma: notNegative, divisor: positive }).optional(),
   }),
   /** `revealed`: shares may have left clients, so the round counts as released. */
   'round.abort': z.strictObject({

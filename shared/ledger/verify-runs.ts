@@ -3,9 +3,7 @@ import { budgetInWords } from './budget.ts';
 import { amountOf } from './decimal.ts';
 import type { Entry } from './entries.ts';
 import type { Findings } from './verify-findings.ts';
-
-/** Square roots and decimals of another machine may differ in their last digits. */
-const SIGMA_TOLERANCE = 1e-9;
+import { verifySum } from './verify-sums.ts';
 
 export interface RunSummary {
   readonly run: string;
@@ -145,7 +143,7 @@ export class RunVerifier {
         `at least ${run.plan.minimumCohort}`,
         `${entry.survivors}`,
       );
-    this.#noise(run, entry);
+    verifySum(run.plan, entry, this.#findings);
     const before = run.model;
     if (before !== undefined && before.stage === entry.stage && before.hash !== entry.previousModelHash) {
       this.#findings.fail(
@@ -241,24 +239,6 @@ export class RunVerifier {
       this.#sessions.set(entry.sid, this.#findings.index);
     }
     return run;
-  }
-
-  /** Surplus noise was taken away, but never more than the surplus: σ_int·√(n_min − T_c) is what the plan committed to. */
-  #noise({ plan }: Run, { noise, stage: index }: Entry<'round.release'>): void {
-    const stage = plan.stages.find((s) => s.index === index);
-    const mechanism = stage?.mechanism;
-    // Noise of local steps is in what each silo sends, and not the session's.
-    if (noise === undefined || mechanism === null || mechanism === undefined || stage?.algorithm === 'local-dp-sgd')
-      return;
-    const committed = Number(mechanism.localSigma) * Math.sqrt(Math.max(plan.minimumCohort - plan.colluders, 0));
-    const left = Number(noise.sigma);
-    if (!(left >= committed * (1 - SIGMA_TOLERANCE)))
-      this.#findings.fail(
-        'NOISE_SMALL',
-        'less noise was left in the sum than the plan commits to',
-        `at least ${committed}`,
-        `${left}`,
-      );
   }
 
   #count(run: Run, entry: { readonly run: string; readonly stage: number }): void {

@@ -104,7 +104,7 @@ export class Agreement {
       run: run.id,
       planHash: terms.planHash,
       policyHash: policyHash(policy as Policy),
-      records: records.length,
+      records: terms.plan.privacy.unit === 'client' ? null : records.length,
       units: unitCount(terms.plan, records),
       engine: engineName,
       at: isoTime(clock),
@@ -129,7 +129,7 @@ export class Agreement {
   }
 }
 
-/** How many privacy units the records are: public by the consent, like their number. */
+/** How many privacy units the records are: public by the consent. */
 function unitCount({ privacy }: Plan, records: readonly TextRecord[]): number {
   if (privacy.unit === 'client' || privacy.unit === 'none') return 1;
   return privacy.unit === 'person' ? unitsOf(records).count : records.length;

@@ -1,3 +1,4 @@
+import { type PlanStage, weightingOf } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { SentItem } from './events.ts';
 
@@ -7,7 +8,7 @@ export function sentItems(terms: Terms): SentItem[] {
     const plan = terms.plan.stages[stage.index];
     const form = formOf(terms, stage.index);
     return {
-      what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers`,
+      what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers${weightInWords(plan)}`,
       form,
       sizeBytes: 4 * stage.dimension,
       when: `once a round, ${plan?.rounds ?? 0} round${plan?.rounds === 1 ? '' : 's'}`,
@@ -16,7 +17,7 @@ export function sentItems(terms: Terms): SentItem[] {
   return [
     { what: 'Your public key and the name you give', form: 'in the open, in the ledger', sizeBytes: 132, when: 'once' },
     {
-      what: 'Signed consent or refusal, with your number of records',
+      what: `Signed consent or refusal${terms.plan.privacy.unit === 'client' ? '' : ', with your number of records'}`,
       form: 'in the open, in the ledger',
       sizeBytes: 500,
       when: 'once',
@@ -30,6 +31,11 @@ export function sentItems(terms: Terms): SentItem[] {
     },
     { what: 'Your signature that the ledger is consistent', form: 'in the open', sizeBytes: 200, when: 'every round' },
   ];
+}
+
+function weightInWords(stage: PlanStage | undefined): string {
+  const weighting = stage && weightingOf(stage);
+  return weighting === undefined ? '' : `, one of them how many texts you have, up to ${weighting.maximumExamples}`;
 }
 
 function formOf({ plan }: Terms, stage: number): string {

@@ -1,7 +1,8 @@
 import type { Bert } from '../bert/model.ts';
 import type { Rng } from '../core/rng.ts';
+import { weightedUpdate } from '../privacy/weighted-sum.ts';
 import { siloMechanism } from '../protocol/commitment.ts';
-import type { PlanStage } from '../protocol/plan-stage.ts';
+import { clipOf, type PlanStage, weightingOf } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { EncodedExample } from '../text/encode.ts';
 import type { BatchShape } from '../training/batches.ts';
@@ -40,7 +41,7 @@ export function localUpdate(update: LocalUpdate): Promise<TrainedSum> {
     case 'dp-fedavg':
       return clippedChange(update, stage);
     case 'none':
-      return change(update, stage, stage.longestUpdate);
+      return change(update, stage);
   }
 }
 
@@ -76,12 +77,14 @@ async function noisedSteps(update: LocalUpdate, stage: Stage<'local-dp-sgd'>): P
  */
 async function clippedChange(update: LocalUpdate, stage: Stage<'dp-fedavg'>): Promise<TrainedSum> {
   const chosen = poissonSample(1, stage.samplingProbability, update.rng).length === 1;
-  const trained = await change(update, stage, stage.l2Clip);
+  const trained = await change(update, stage);
   if (chosen) return trained;
   return { ...trained, sum: new Float32Array(trained.sum.length), units: 0 };
 }
 
-async function change(update: LocalUpdate, { local }: Stage<'dp-fedavg' | 'none'>, bound: number): Promise<TrainedSum> {
+/** Clipped first, then weighted: its length is at most the weight times the bound. */
+async function change(update: LocalUpdate, stage: Stage<'dp-fedavg' | 'none'>): Promise<TrainedSum> {
+  const { local } = stage;
   const { bert, shape, examples, features, rng, signal } = update;
   const totalSteps = local.epochs * Math.ceil(examples.length / local.batchSize);
   const training: LocalTraining = {
@@ -104,8 +107,11 @@ async function change(update: LocalUpdate, { local }: Stage<'dp-fedavg' | 'none'
     ...(local.gradientNorm === undefined ? {} : { gradientNorm: local.gradientNorm }),
     ...(features === undefined ? {} : { features }),
   };
+  const bound = clipOf(stage);
   const { sum, examples: seen, loss } = await clippedLocalDelta(training, bound);
-  return { sum, units: 1, examples: seen, loss };
+  const weighting = weightingOf(stage);
+  const sent = weighting === undefined ? sum : weightedUpdate(sum, examples.length, weighting, bound);
+  return { sum: sent, units: 1, examples: seen, loss };
 }
 
 /** Another one every round; 24 bits, so that it stays exact with the step's number added. */

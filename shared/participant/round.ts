@@ -9,6 +9,7 @@ import { checkUpdate, type MechanismParameters } from '../privacy/mechanism.ts';
 import { noisedStream } from '../privacy/noised-stream.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { SecaggFrame } from '../protocol/messages.ts';
+import { type PlanStage, trainedElements } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { RoundPhase } from '../protocol/views.ts';
 import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
@@ -130,7 +131,9 @@ export class RoundParticipant {
     const { signal } = this.#abort;
     const config = this.#config;
     const manifest = decodeWeightsManifest(await this.#c.blob(config.weightsSha256, signal));
-    const flat = bytesToFloat32(await this.#c.blob(manifest.trainable, signal), config.dimension);
+    const plan = this.#c.terms.plan.stages[config.stage] as PlanStage;
+    const elements = trainedElements(plan, config.dimension);
+    const flat = bytesToFloat32(await this.#c.blob(manifest.trainable, signal), elements);
     const trained = await this.#c.trainer.update({ stage: config.stage, overlays: manifest.overlays, flat, signal });
     signal.throwIfAborted();
     return trained;

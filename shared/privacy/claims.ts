@@ -23,6 +23,8 @@ export interface ClaimedStage {
   /** Committed σ/C against the coordinator with all assumed colluders. */
   readonly noiseMultiplier: number;
   readonly contribution: Contribution;
+  /** True when each client's weight, by its number of examples, is one more coordinate of what it sends. */
+  readonly weighted?: boolean;
   readonly mechanism: MechanismParameters;
 }
 
@@ -47,6 +49,13 @@ export function checkClaim(claim: Claim): void {
         where: `${where}.sampling`,
         fix: 'Sample each unit independently (poisson), or account with a sampling probability of 1.',
       });
+    }
+    if (stage.weighted === true && stage.contribution !== 'model-delta') {
+      throw privacyError(
+        'PRIVACY_CLAIM_FALSE',
+        `weights by examples are claimed to be hidden, but noise for one ${claim.unit} does not hide how many a client has`,
+        { where: `${where}.weighted`, fix: 'Count every client alike, or clip the whole change of a client.' },
+      );
     }
     if (stage.contribution === 'model-delta' && claim.unit !== 'client') {
       throw privacyError(

@@ -136,6 +136,11 @@ function assumptionsOf(claim: Claim, adversary: Adversary): string[] {
       ? ['which units a round sampled stays secret']
       : []),
     `every ${claim.unit} is held by one client and its contribution is clipped there`,
+    ...(claim.stages.some((stage) => stage.weighted === true)
+      ? [
+          'a client’s weight, its examples up to a public maximum, is one more number of its update: clipped and noised with it',
+        ]
+      : []),
   ];
 }
 

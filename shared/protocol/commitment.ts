@@ -12,7 +12,7 @@ import {
 import type { Layout } from '../tensor/layout.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 import { type Plan, type PrivacyPromise, planHash, promiseOf } from './plan.ts';
-import { releasesOf, sentBound } from './plan-stage.ts';
+import { releasesOf, sentBound, sentElements } from './plan-stage.ts';
 import { contributionOf, siloDemand } from './stage-claims.ts';
 import type { ModelFile, StageTerms, Terms } from './terms.ts';
 
@@ -35,8 +35,9 @@ export function commitTerms(plan: Plan, model: readonly ModelFile[], updates: re
   const sigmas = noiseFor(plan);
   const stages = updates.map((layout, index): StageTerms => {
     const noiseMultiplier = sigmas[index] as number;
-    const { scale, localSigma } = sumMechanism(plan, index, layout.length, noiseMultiplier);
-    return { index, dimension: layout.length, layoutSha256: layoutHash(layout), noiseMultiplier, scale, localSigma };
+    const dimension = sentElements(plan.stages[index] as Plan['stages'][number], layout.length);
+    const { scale, localSigma } = sumMechanism(plan, index, dimension, noiseMultiplier);
+    return { index, dimension, layoutSha256: layoutHash(layout), noiseMultiplier, scale, localSigma };
   });
   const guarantees = guaranteesOf(plan, stages).map((g) => g.toView());
   return { plan, planHash: planHash(plan), model, stages, guarantees };
@@ -123,6 +124,7 @@ export function guaranteesOf(plan: Plan, stages: readonly StageTerms[]): Privacy
         samplingProbability,
         rounds,
         noiseMultiplier,
+        weighted: planStage.weighting !== undefined,
         mechanism:
           planStage.algorithm === 'local-dp-sgd'
             ? mechanismParameters(siloDemand({ dimension, l2Clip: planStage.l2Clip, noiseMultiplier }))
@@ -153,7 +155,7 @@ function sumMechanism(plan: Plan, index: number, dimension: number, noiseMultipl
   const cohort = { dimension, minimumCohort, colluders, cohortMax: maximumCohort, ringBits };
   if (stage.algorithm === 'local-dp-sgd' || stage.algorithm === 'none')
     return transportParameters(cohort, sentBound(stage));
-  return mechanismParameters({ ...cohort, l2Clip: stage.l2Clip, noiseMultiplier });
+  return mechanismParameters({ ...cohort, l2Clip: sentBound(stage), noiseMultiplier });
 }
 
 function same(a: number, b: number): boolean {

@@ -73,8 +73,8 @@ export const consentSchema = z.strictObject({
   planHash: hash,
   /** SHA-256 of the policy that allowed it; the policy itself stays with its owner. */
   policyHash: hash,
-  /** Number of records the client brings; public by this consent, used to weigh and to set the expected batch. */
-  records: z.number().int().min(1).max(LIMITS.records),
+  /** Number of records the client brings; public by this consent. Null where the unit of privacy is the client: then it is what noise hides. */
+  records: z.number().int().min(1).max(LIMITS.records).nullable(),
   /** How many privacy units they are: the records, the persons whose records they are, or 1 for the client itself. */
   units: z.number().int().min(1).max(LIMITS.records),
   engine: words(200),

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { TacitError } from '../core/errors.ts';
+import { LIMITS } from '../core/limits.ts';
+import { jointClip, type Weighting } from '../privacy/weighted-sum.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 
 const target = z.enum(['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense']);
@@ -80,10 +82,38 @@ const epochs = z.strictObject({
 
 const noisySteps = z.strictObject({ steps: z.number().int().min(1).max(10_000), ...optimizerWords });
 
+const byExamples = {
+  by: z.literal('examples'),
+  /** Examples above which a client counts no more. */
+  maximumExamples: z.number().int().min(1).max(LIMITS.records),
+};
+/** Clients count by their examples; absent: all alike. */
+const weighting = z.strictObject(byExamples).optional();
+const noisedWeighting = z
+  .strictObject({
+    ...byExamples,
+    /** Fewest examples that a round's noised total is taken for: it is never divided by less. */
+    minimumTotal: z.number().int().min(1),
+  })
+  .optional();
+const unweighted = z
+  .never({
+    error:
+      'only dp-fedavg and none can weight clients: how many records a client has is not covered by noise that protects a record or person',
+  })
+  .optional();
+
 /** One stage of a plan, by its algorithm. */
 export const stageSchema = z.discriminatedUnion('algorithm', [
   /** One noised sum of clipped gradients a round. */
-  z.strictObject({ algorithm: z.literal('dp-fedsgd'), ...every, samplingProbability, l2Clip, share }),
+  z.strictObject({
+    algorithm: z.literal('dp-fedsgd'),
+    ...every,
+    samplingProbability,
+    l2Clip,
+    share,
+    weighting: unweighted,
+  }),
   /** Each silo takes noised steps of its own, with noise that would do without the others'. */
   z.strictObject({
     algorithm: z.literal('local-dp-sgd'),
@@ -93,6 +123,7 @@ export const stageSchema = z.discriminatedUnion('algorithm', [
     share,
     longestUpdate,
     local: noisySteps,
+    weighting: unweighted,
   }),
   /** Local epochs; each client's whole change is clipped and the sum noised. Protects a client, nothing smaller. */
   z.strictObject({
@@ -102,9 +133,10 @@ export const stageSchema = z.discriminatedUnion('algorithm', [
     l2Clip,
     share,
     local: epochs,
+    weighting: noisedWeighting,
   }),
   /** Local epochs, averaged. Promises nothing. */
-  z.strictObject({ algorithm: z.literal('none'), ...every, longestUpdate, local: epochs }),
+  z.strictObject({ algorithm: z.literal('none'), ...every, longestUpdate, local: epochs, weighting }),
 ]);
 
 export type PlanStage = z.output<typeof stageSchema>;
@@ -130,9 +162,32 @@ export function requireFedSgd(stage: PlanStage): Extract<PlanStage, { algorithm:
   });
 }
 
+/** How clients are weighted; undefined: all alike. */
+export function weightingOf({ weighting }: PlanStage): Weighting | undefined {
+  if (weighting === undefined) return undefined;
+  const { maximumExamples } = weighting;
+  return { maximumExamples, minimumTotal: 'minimumTotal' in weighting ? weighting.minimumTotal : 1 };
+}
+
+/** Numbers that a client sends for a stage that trains `elements`. */
+export function sentElements(stage: PlanStage, elements: number): number {
+  return elements + (stage.weighting === undefined ? 0 : 1);
+}
+
+/** The other way round. */
+export function trainedElements(stage: PlanStage, sent: number): number {
+  return sent - (stage.weighting === undefined ? 0 : 1);
+}
+
+/** What the engine clips to: a unit's gradient, or a client's change before it is weighted. */
+export function clipOf(stage: PlanStage): number {
+  return stage.algorithm === 'none' ? stage.longestUpdate : stage.l2Clip;
+}
+
 /** Longest vector that one client adds to a round's sum, apart from noise; for `dp-fedsgd` that one unit adds. */
 export function sentBound(stage: PlanStage): number {
-  return stage.algorithm === 'dp-fedsgd' || stage.algorithm === 'dp-fedavg' ? stage.l2Clip : stage.longestUpdate;
+  if (stage.weighting !== undefined) return jointClip(clipOf(stage));
+  return stage.algorithm === 'local-dp-sgd' ? stage.longestUpdate : clipOf(stage);
 }
 
 /** `head`, `all weights` or `lora r4 on query, value`. */

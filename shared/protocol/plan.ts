@@ -3,7 +3,7 @@ import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import { stageSchema } from './plan-stage.ts';
+import { stageSchema, weightingOf } from './plan-stage.ts';
 
 /** `10m`, `30s`, `500ms` or a number of milliseconds → milliseconds. */
 const duration = z
@@ -169,7 +169,13 @@ export function parsePlan(document: unknown, where: string): Plan {
 
 /** Claims that the schema alone cannot see through. */
 function claimProblems(plan: Plan): string[] {
-  return [...algorithmProblems(plan), ...dropoutProblems(plan), ...labelProblems(plan), ...cohortProblems(plan)];
+  return [
+    ...algorithmProblems(plan),
+    ...weightingProblems(plan),
+    ...dropoutProblems(plan),
+    ...labelProblems(plan),
+    ...cohortProblems(plan),
+  ];
 }
 
 /** What an algorithm's clip bounds has to be what the plan says it hides. */
@@ -193,6 +199,17 @@ function algorithmProblems({ privacy, stages }: Plan): string[] {
         `${where}: ${algorithm} clips every record by itself, which bounds no client; use dp-fedavg, or claim the unit record or person`,
       ];
     return [];
+  });
+}
+
+/** A minimum that no cohort can exceed would make a weighted mean of none. */
+function weightingProblems({ stages, secureAggregation: { maximumCohort } }: Plan): string[] {
+  return stages.flatMap((stage, index) => {
+    const weighting = weightingOf(stage);
+    if (weighting === undefined || weighting.minimumTotal <= weighting.maximumExamples * maximumCohort) return [];
+    return [
+      `stages.${index}.weighting: ${maximumCohort} clients of at most ${weighting.maximumExamples} examples never reach a total of ${weighting.minimumTotal}`,
+    ];
   });
 }
 

@@ -3,6 +3,7 @@ import type { Entry } from '../ledger/entries.ts';
 import type { Recomputed } from '../ledger/verify-plans.ts';
 import { type ClaimedStage, guaranteesFor, type PrivacyUnit } from '../privacy/guarantee.ts';
 import { type MechanismDemand, mechanismParameters } from '../privacy/mechanism.ts';
+import { jointClip } from '../privacy/weighted-sum.ts';
 import { contributionOf, siloDemand } from './stage-claims.ts';
 
 /** Two machines may compute the last digits of a logarithm differently; nothing that matters hides below this. */
@@ -37,7 +38,7 @@ export function recomputeCertificate(plan: PlanEntry): Recomputed {
 }
 
 function claimedStage(plan: PlanEntry, stage: PlanEntry['stages'][number], problems: string[]): ClaimedStage {
-  const { mechanism, noiseMultiplier, index, rounds, algorithm, releasesPerRound = 1 } = stage;
+  const { mechanism, noiseMultiplier, index, rounds, algorithm, releasesPerRound = 1, weighting } = stage;
   if (mechanism === null || noiseMultiplier === null) throw new RangeError(`stage ${index} commits to no mechanism`);
   const own = mechanismParameters(demandOf(plan, stage, mechanism));
   for (const [name, committed, needed] of [
@@ -53,16 +54,18 @@ function claimedStage(plan: PlanEntry, stage: PlanEntry['stages'][number], probl
     rounds: rounds * releasesPerRound,
     noiseMultiplier: Number(noiseMultiplier),
     contribution: contributionOf(algorithm),
+    weighted: weighting !== undefined,
     mechanism: own,
   };
 }
 
 function demandOf(
   { minimumCohort, colluders }: PlanEntry,
-  { algorithm, l2Clip, noiseMultiplier }: PlanEntry['stages'][number],
+  { algorithm, l2Clip, noiseMultiplier, weighting }: PlanEntry['stages'][number],
   { dimension, cohortMax, ringBits }: NonNullable<PlanEntry['stages'][number]['mechanism']>,
 ): MechanismDemand {
-  const stage = { dimension, l2Clip: Number(l2Clip), noiseMultiplier: Number(noiseMultiplier) };
+  const clip = weighting === undefined ? Number(l2Clip) : jointClip(Number(l2Clip));
+  const stage = { dimension, l2Clip: clip, noiseMultiplier: Number(noiseMultiplier) };
   // Its noise may count on nobody else's, whatever cohort the plan has.
   if (contributionOf(algorithm) === 'noisy-local-steps') return siloDemand(stage);
   return { ...stage, minimumCohort, colluders, cohortMax, ringBits };

@@ -11,7 +11,7 @@ export interface ModelFile {
 /** What is fixed for a stage once the plan is committed. */
 export interface StageTerms {
   readonly index: number;
-  /** Numbers in one update. */
+  /** Numbers that a client sends: those that train, and one more where clients are weighted. */
   readonly dimension: number;
   /** SHA-256 of the RFC 8785 form of the update's layout: names and shapes in order. */
   readonly layoutSha256: string;

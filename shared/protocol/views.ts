@@ -72,8 +72,8 @@ export interface ParticipantView {
   readonly connected: boolean;
   /** e.g. `onnx cpu`, `tfjs webgl`; as told by the client. */
   readonly engine: string;
-  /** Declared number of records (public by consent). */
-  readonly records: number;
+  /** Declared number of records (public by consent); null before a consent, and where the client is the unit of privacy. */
+  readonly records: number | null;
 }
 
 /** GET /api/v1/runs (list) and GET /api/v1/runs/{id} */

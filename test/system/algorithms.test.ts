@@ -1,17 +1,26 @@
 import { afterEach, expect, test } from 'vitest';
+import { readModelFiles } from '../../coordinator/model-files.ts';
+import { seededRng } from '../../shared/core/rng.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
 import type { Entry, EntryKind } from '../../shared/ledger/entries.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { parseYaml } from '../../shared/node/documents.ts';
+import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
+import { parsePlan } from '../../shared/protocol/plan.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
+import { openStageModel, openTokenizer } from '../../shared/protocol/stage-model.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
+import { type EncodedExample, encodeRecords } from '../../shared/text/encode.ts';
 import type { TextRecord } from '../../shared/text/record.ts';
+import { trainLocally } from '../../shared/training/local.ts';
 import {
   createTestRun,
   madeUpMail,
   openPolicy,
   openTestBudget,
   type PlanOptions,
+  planText,
   startParticipant,
   startTestCoordinator,
   type TestCoordinator,
@@ -119,6 +128,30 @@ test('local-dp-sgd: every silo adds all the noise that it needs, and the sum hid
   for (const change of await changes()) expect(change).toBeGreaterThan(0.8 * expected);
 });
 
+test('dp-fedavg weighted by examples: nobody says how many it has, and the total is told with its noise', async () => {
+  const local = '{ epochs: 1, batchSize: 16, optimizer: sgd, learningRate: 0.1 }';
+  const weighting = '{ by: examples, maximumExamples: 40, minimumTotal: 60 }';
+  const stages = `  - { algorithm: dp-fedavg, train: head, rounds: 2, l2Clip: 0.5, weighting: ${weighting}, local: ${local}, server: ${server} }`;
+  const id = await federate({ stages, privacy: promise('client') }, 'client', openPolicy, (i) =>
+    madeUpMail(10 * i, 1000 * i),
+  );
+  expect(site.coordinator.run(id)?.state).toBe('finished');
+  expect(site.coordinator.run(id)?.participants.map((p) => p.records)).toEqual(Array(5).fill(null));
+  expect((await entriesOf('consent')).map((e) => e.document['records'])).toEqual(Array(5).fill(null));
+  const [plan] = await entriesOf('plan.commit');
+  expect(plan?.certificate?.assumptions.join()).toContain('clipped and noised with it');
+  const scale = Number(plan?.stages[0]?.mechanism?.scale);
+  for (const { weight, noise } of await entriesOf('round.release')) {
+    const { total, sigma, divisor } = weight as NonNullable<typeof weight>;
+    expect(Number(sigma)).toBeCloseTo((Number(noise?.sigma) / scale) * (40 / 0.125), 6);
+    expect(Number(divisor)).toBe(Math.max(Number(total), 60));
+    // 10 + 20 + 30 + 40, and 50 counted as 40.
+    expect(Math.abs(Number(total) - 140)).toBeLessThan(5 * Number(sigma));
+    expect(Number(total)).not.toBe(140);
+  }
+  expect(await failures()).toEqual([]);
+});
+
 const without = '{ unit: none, because: the mail is public, scope: mail }';
 const plain = `  - { algorithm: none, train: head, rounds: 3, local: { epochs: 2, batchSize: 8, optimizer: adam, learningRate: 0.05 }, server: ${server} }`;
 
@@ -136,6 +169,63 @@ test('none: learns, says that it promises nothing, charges no budget', async () 
   expect(invited?.items.map((i) => i.form).join()).toContain('WITHOUT PRIVACY');
   const card = await site.coordinator.modelFile('current', 'README.md');
   expect(new TextDecoder().decode(card)).toMatch(/without privacy/i);
+});
+
+test('none weighted by examples: full-batch rounds of unequal clients are full-batch steps on all their mails', async () => {
+  const local = '{ epochs: 1, batchSize: 1000, optimizer: sgd, learningRate: 0.5 }';
+  const weighting = '{ by: examples, maximumExamples: 100 }';
+  const stages = `  - { algorithm: none, train: head, rounds: 3, longestUpdate: 1, weighting: ${weighting}, local: ${local}, server: ${server} }`;
+  const options = { stages, privacy: without };
+  const mailOf = (i: number) => madeUpMail(4 * i * i - 3, 1000 * i);
+  await federate(options, 'record', { ...openPolicy, withoutPrivacy: true }, mailOf);
+  const releases = await entriesOf('round.release');
+  // 1 + 13 + 33 + 61 + 97: exactly, though nobody but the clients knows a summand.
+  expect(releases.map((e) => e.weight?.total)).toEqual(['205', '205', '205']);
+  expect(await failures()).toEqual([]);
+
+  const vector = async (sha256 = '') => new Float32Array((await site.coordinator.store.getBlob(sha256)).slice().buffer);
+  const start = await vector(releases[0]?.previousModelHash);
+  const federated = await vector(releases.at(-1)?.modelHash);
+  const plan = parsePlan(parseYaml(planText(options), 'plan'), 'plan');
+  const files = await readModelFiles(plan.model.from as string);
+  const engine = onnxCpuEngine();
+  const { bert, shape } = await openStageModel({ engine, files, overlays: [], plan, stage: 0, rng: seededRng('c') });
+  const tokenizer = openTokenizer(files);
+  const encoded = (i: number) =>
+    encodeRecords(mailOf(i), tokenizer, { labels: ['ham', 'spam'], maxTokens: plan.model.maxTokens });
+  /** The head after three steps with the gradients of these groups of mails, each group counting as it weighs. */
+  const central = async (groups: readonly EncodedExample[][]): Promise<Float32Array> => {
+    let weights = start;
+    for (let round = 0; round < 3; round++) {
+      const steps: Float32Array[] = [];
+      for (const examples of groups) {
+        bert.setTrainable(weights);
+        const step = trainLocally({
+          bert,
+          shape,
+          examples,
+          epochs: 1,
+          batchSize: 1000,
+          optimizer: { kind: 'sgd' },
+          schedule: { kind: 'constant', learningRate: 0.5, warmupSteps: 0 },
+          rng: seededRng('order'),
+        });
+        for await (const _ of step);
+        steps.push(bert.trainable());
+      }
+      weights = start.map((_, i) => steps.reduce((sum, s) => sum + (s[i] as number), 0) / steps.length);
+    }
+    return weights;
+  };
+  const clients = [1, 2, 3, 4, 5].map(encoded);
+  const far = (a: Float32Array, b: Float32Array): number =>
+    Math.sqrt(a.reduce((sum, x, i) => sum + (x - (b[i] as number)) ** 2, 0));
+  const pooled = await central([clients.flat()]);
+  const alike = await central(clients);
+  await bert.dispose();
+  const moved = far(pooled, start);
+  expect(far(federated, pooled)).toBeLessThan(1e-4 * moved);
+  expect(far(alike, pooled)).toBeGreaterThan(0.02 * moved);
 });
 
 test('a run that does not get better ends early', async () => {

@@ -32,8 +32,7 @@ export function registryRecord(
       dp_variant: {
         variant_name: 'Approximate DP',
         data_domain: `Sets of labelled texts of the scope ${scope.budget.scope}, held by ${run.participants.length} organisations.`,
-        unprotected_quantities:
-          'Number of records of each participant (in its consent), number of participants per round, and which organisations take part.',
+        unprotected_quantities: `${run.unit === 'client' ? 'Number' : 'Number of records of each participant (in its consent), number'} of participants per round, and which organisations take part.`,
       },
       privacy_loss: {
         privacy_unit: run.unit,

@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { planEntry } from '../../../coordinator/plan-entry.ts';
 import { parseYaml } from '../../../shared/node/documents.ts';
+import { sentItems } from '../../../shared/participant/items.ts';
 import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
 import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
+import { weightingOf } from '../../../shared/protocol/plan-stage.ts';
+import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
 import { layoutOf } from '../../../shared/tensor/layout.ts';
 import { planText } from '../../support/federation.ts';
 
@@ -91,6 +95,93 @@ test('a plan without privacy shows no guarantee, and one that does is refused', 
   expect(committed.guarantees).toEqual([]);
   const { guarantees } = terms(plan({ stages: stages.sgd, privacy: privacy('record') }));
   expect(() => checkTerms({ ...committed, guarantees })).toThrow(expect.objectContaining({ code: 'PLAN_CLAIM_FALSE' }));
+});
+
+describe('clients weighted by their examples', () => {
+  const weighted = (stage: string, words: string): string =>
+    stage.replace('rounds: 4', `rounds: 4, weighting: ${words}`);
+  const byExamples = '{ by: examples, maximumExamples: 300, minimumTotal: 500 }';
+
+  test('the count is one more number, and is charged for: update and count are clipped together and noised alike', () => {
+    const alike = terms(plan({ stages: stages.avg, privacy: privacy('client') }));
+    const committed = terms(plan({ stages: weighted(stages.avg, byExamples), privacy: privacy('client') }));
+    checkTerms(committed);
+    const [one, other] = [stageMechanism(alike, 0), stageMechanism(committed, 0)];
+    expect(other.dimension).toBe(one.dimension + 1);
+    expect(other.noiseMultiplier).toBe(one.noiseMultiplier);
+    // A quarter of the clip for the count: √17/4 of the noise, in the update's units.
+    const cost = other.localSigma / other.scale / (one.localSigma / one.scale);
+    expect(cost).toBeGreaterThan(Math.sqrt(17) / 4 - 1e-4);
+    expect(cost).toBeLessThan(Math.sqrt(17) / 4 + 1e-3);
+    expect(committed.guarantees[1]?.epsilon).toBeLessThanOrEqual(3);
+    for (const { assumptions } of committed.guarantees)
+      expect(assumptions.join()).toMatch(/weight.*clipped and noised/);
+    for (const { assumptions } of alike.guarantees) expect(assumptions.join()).not.toMatch(/weight/);
+  });
+
+  test('an auditor finds out when the noise was computed for the update alone', () => {
+    const committed = terms(plan({ stages: weighted(stages.avg, byExamples), privacy: privacy('client') }));
+    const entry = { ...planEntry('r', committed, '0'), version: 1, at: '2026-01-01T00:00:00.000Z' } as const;
+    expect(recomputeCertificate(entry).problems).toEqual([]);
+    const unpaid = { ...entry, stages: entry.stages.map(({ weighting: _, ...stage }) => stage) };
+    expect(recomputeCertificate(unpaid).problems).not.toEqual([]);
+    const asIfForRecords = { ...entry, stages: entry.stages.map((s) => ({ ...s, algorithm: 'local-dp-sgd' })) };
+    expect(recomputeCertificate(asIfForRecords).problems?.join()).toMatch(/does not hide how many/);
+  });
+
+  test('what leaves says so', () => {
+    const committed = terms(plan({ stages: weighted(stages.avg, byExamples), privacy: privacy('client') }));
+    const what = sentItems(committed).map((item) => item.what);
+    expect(what).toContain('Update of stage 1: 101 numbers, one of them how many texts you have, up to 300');
+    expect(what).toContain('Signed consent or refusal');
+    expect(sentItems(terms(plan({}))).map((item) => item.what)).toContain(
+      'Signed consent or refusal, with your number of records',
+    );
+  });
+
+  test('without privacy no minimum has to be stated', () => {
+    const committed = plan({
+      stages: weighted(stages.none, '{ by: examples, maximumExamples: 300 }'),
+      privacy: nothing,
+    });
+    expect(weightingOf(committed.stages[0] as Plan['stages'][number])).toEqual({
+      maximumExamples: 300,
+      minimumTotal: 1,
+    });
+  });
+
+  test.each([
+    ['dp-fedsgd', stages.sgd, byExamples, privacy('record'), 'PLAN_INVALID', /weighting.*only dp-fedavg and none/],
+    ['local-dp-sgd', stages.local, byExamples, privacy('record'), 'PLAN_INVALID', /weighting.*only dp-fedavg and none/],
+    [
+      'noise without a minimum',
+      stages.avg,
+      '{ by: examples, maximumExamples: 300 }',
+      privacy('client'),
+      'PLAN_INVALID',
+      /weighting\.minimumTotal/,
+    ],
+    [
+      'no maximum',
+      stages.avg,
+      '{ by: examples, minimumTotal: 1 }',
+      privacy('client'),
+      'PLAN_INVALID',
+      /maximumExamples/,
+    ],
+    [
+      'a minimum that is never reached',
+      stages.avg,
+      '{ by: examples, maximumExamples: 10, minimumTotal: 200 }',
+      privacy('client'),
+      'PLAN_CLAIM_FALSE',
+      /never reach/,
+    ],
+  ])('%s is refused', (_, stage, words, promise, code, message) => {
+    expect(() => plan({ stages: weighted(stage, words), privacy: promise })).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
+  });
 });
 
 describe('tasks', () => {
