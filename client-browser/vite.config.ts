@@ -26,6 +26,13 @@ export default defineConfig({
   },
   worker: {
     format: 'es',
-    rolldownOptions: { checks: { pluginTimings: false }, output: { entryFileNames: 'assets/worker-[hash].js' } },
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      // The name tells the coordinator which policy the worker gets (coordinator/http/pages.ts).
+      output: {
+        entryFileNames: ({ facadeModuleId }) =>
+          `assets/${facadeModuleId?.includes('/signing/') ? 'sign' : 'worker'}-[hash].js`,
+      },
+    },
   },
 });

@@ -8,16 +8,6 @@ import { type ApproverChange, type Entry, type EntryInput, rosterHash } from '..
 import type { Ledger } from '../shared/ledger/log.ts';
 import type { Approval } from './budget-opening.ts';
 
-/** The list as it would be with these people in and those names out. */
-export function changedApprovers(
-  state: Pick<BudgetProjection, 'approvers' | 'approverRevision'>,
-  add: readonly { readonly name: string; readonly publicKey: string }[],
-  remove: readonly string[],
-): ApproverChange {
-  const kept = state.approvers.filter(({ name }) => !remove.includes(name) && !add.some((a) => a.name === name));
-  return { approvers: [...kept, ...add], revision: state.approverRevision };
-}
-
 /**
  * Puts a list of approvers in force, with the members of the last roster as they are. The first list is the operator's; every
  * later one needs the approvals of those in office.
@@ -34,8 +24,8 @@ export async function setApprovers(
     const entry = rosterWith(entries, change, approvals);
     const state = new BudgetProjection();
     for (const e of entries) state.apply(e);
-    const opId = `approvers/${change.revision}/${sha256Hex(canonicalBytes(change))}`;
-    const problem = ledger.operation(opId) === undefined ? changeProblem(state, change, entry) : undefined;
+    const opId = changeOperation(change);
+    const problem = ledger.operation(opId) === undefined ? changeProblem(state, change, approvals) : undefined;
     if (problem !== undefined) throw refused(problem);
     try {
       const { index } = await ledger.append(entry, opId, { expectedSize });
@@ -64,8 +54,18 @@ function rosterWith(
   };
 }
 
-function changeProblem(state: BudgetProjection, change: ApproverChange, entry: EntryInput): BudgetProblem | undefined {
-  if (change.revision === state.approverRevision) return budgetProblem(state, entry);
+/** Operation of a change: said twice, it happens once. */
+export function changeOperation(change: ApproverChange): string {
+  return `approvers/${change.revision}/${sha256Hex(canonicalBytes(change))}`;
+}
+
+/** The rule that a change with these signatures would break. */
+export function changeProblem(
+  state: BudgetProjection,
+  change: ApproverChange,
+  approvals: readonly Approval[],
+): BudgetProblem | undefined {
+  if (change.revision === state.approverRevision) return budgetProblem(state, rosterWith([], change, approvals));
   return {
     code: 'BUDGET_STATE',
     what: 'the change is for another list of approvers',

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { utf8 } from '../shared/core/bytes.ts';
 import { type Clock, isoTime } from '../shared/core/clock.ts';
 import { TacitError } from '../shared/core/errors.ts';
@@ -5,7 +6,7 @@ import type { Rng } from '../shared/core/rng.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import type { ProtocolErrorCode } from '../shared/protocol/errors.ts';
 import type { ModelView } from '../shared/protocol/views.ts';
-import { EventLog } from '../shared/store/log.ts';
+import { EventLog, holding } from '../shared/store/log.ts';
 import type { Store } from '../shared/store/port.ts';
 import { readWeights } from '../shared/tensor/safetensors.ts';
 import { modelCard } from './model-card.ts';
@@ -18,6 +19,21 @@ import type { Prediction } from './service.ts';
 type ModelEvent =
   | { readonly type: 'published'; readonly at: string; readonly model: Omit<ModelView, 'promoted' | 'createdAt'> }
   | { readonly type: 'promoted'; readonly at: string; readonly id: string };
+
+const modelEvent: z.ZodType<ModelEvent> = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('published'),
+    at: z.string(),
+    model: holding<Extract<ModelEvent, { type: 'published' }>['model']>({
+      id: z.string(),
+      run: z.string(),
+      round: z.number().int(),
+      ledgerIndex: z.number().int(),
+      files: z.array(z.object({ name: z.string(), sizeBytes: z.number().int(), sha256: z.string() })),
+    }),
+  }),
+  z.object({ type: z.literal('promoted'), at: z.string(), id: z.string() }),
+]);
 
 /** Published models: their Hugging Face directories, which one is served, and predictions. */
 export class ModelLibrary {
@@ -48,7 +64,7 @@ export class ModelLibrary {
   }
 
   static async open(store: Store, clock: Clock, engine: Engine, rng: Rng): Promise<ModelLibrary> {
-    const { log, events } = await EventLog.open<ModelEvent>(store, 'models');
+    const { log, events } = await EventLog.open(store, 'models', modelEvent);
     return new ModelLibrary(store, clock, engine, rng, log, events);
   }
 

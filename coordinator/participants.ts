@@ -15,29 +15,9 @@ import {
 } from '../shared/protocol/messages.ts';
 import { EventLog } from '../shared/store/log.ts';
 import type { Store } from '../shared/store/port.ts';
+import { type ClientsEvent, clientsEvent } from './client-events.ts';
 import type { Connection } from './realtime/gateway.ts';
 import type { InvitationRequest } from './service.ts';
-
-/** Events of stream `clients`. Tokens are kept as hashes: the store cannot be used to join. */
-type ClientsEvent =
-  | {
-      readonly type: 'invited';
-      readonly at: string;
-      readonly run: string;
-      readonly tokenHash: string;
-      readonly organisation: string | null;
-      readonly uses: number;
-      readonly expiresAt: number;
-    }
-  | {
-      readonly type: 'enrolled';
-      readonly at: string;
-      readonly run: string;
-      readonly tokenHash: string;
-      readonly clientId: string;
-      readonly publicKey: string;
-      readonly organisation: string;
-    };
 
 export interface Enrolled {
   readonly run: string;
@@ -84,7 +64,7 @@ export class Participants {
   }
 
   static async open(store: Store, clock: Clock, rng: Rng): Promise<Participants> {
-    const { log, events } = await EventLog.open<ClientsEvent>(store, 'clients');
+    const { log, events } = await EventLog.open(store, 'clients', clientsEvent);
     return new Participants(log, events, clock, rng);
   }
 

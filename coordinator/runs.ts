@@ -15,6 +15,7 @@ import type { ModelLibrary } from './models.ts';
 import type { Participants } from './participants.ts';
 import { GlobalModel } from './rounds/global-model.ts';
 import { RunDriver } from './rounds/run-driver.ts';
+import { runEvent } from './rounds/run-events.ts';
 import type { RunEvent } from './rounds/run-log.ts';
 import type { RunPorts } from './rounds/run-ports.ts';
 import { runView } from './rounds/run-view.ts';
@@ -54,14 +55,14 @@ export class Runs {
   /** Goes on with every run in the store. */
   async resume(): Promise<void> {
     for (const stream of await this.#o.store.streams('run/')) {
-      const { log, events } = await EventLog.open<RunEvent>(this.#o.store, stream);
+      const { log, events } = await EventLog.open(this.#o.store, stream, runEvent);
       if (events.length > 0) await this.#start(log, events);
     }
   }
 
   /** A new run's first event, then the run. */
   async create(created: Extract<RunEvent, { type: 'created' }>): Promise<void> {
-    const { log } = await EventLog.open<RunEvent>(this.#o.store, `run/${created.id}`);
+    const { log } = await EventLog.open(this.#o.store, `run/${created.id}`, runEvent);
     await log.append(created);
     await this.#start(log, [created]);
   }

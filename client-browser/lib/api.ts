@@ -88,6 +88,8 @@ export const api = {
   policy: () => json<PolicyView>('/api/v1/budgets/proposals'),
   propose: (opening: unknown, operatorToken: string) =>
     post<ProposalView>('/api/v1/budgets/proposals', opening, operatorToken),
+  proposeApprovers: (change: unknown, operatorToken: string) =>
+    post<ProposalView>('/api/v1/approvers/proposals', change, operatorToken),
   approve: (proposal: string, approval: unknown, operatorToken?: string) =>
     post<ProposalView>(`/api/v1/budgets/proposals/${id(proposal)}/approvals`, approval, operatorToken),
   withdraw: async (proposal: string, operatorToken: string): Promise<void> => {

@@ -1,4 +1,4 @@
-import { approvalSchema, type BudgetOpening } from '../../shared/ledger/entries.ts';
+import { approvalSchema } from '../../shared/ledger/entries.ts';
 import { verifyStatement } from '../../shared/ledger/statement.ts';
 import type { ProposalView } from '../../shared/protocol/views.ts';
 
@@ -12,7 +12,7 @@ export type ReadApproval =
   | { readonly ok: false; readonly code: string; readonly what: string; readonly fix: string };
 
 /** An approval file, checked on this device against the document shown before anything is sent. */
-export function readApproval(text: string, opening: BudgetOpening): ReadApproval {
+export function readApproval(text: string, { kind, document }: ProposalView): ReadApproval {
   let value: unknown;
   try {
     value = text.length > FILE_CHARS ? undefined : JSON.parse(text);
@@ -23,17 +23,17 @@ export function readApproval(text: string, opening: BudgetOpening): ReadApproval
     return no(
       'KEY_FILE',
       'This is a key, not an approval. It was not sent anywhere.',
-      'Keep it to yourself: sign with it on your own machine, and bring what "tacit budget approve" printed.',
+      'Choose it as your key file and type its passphrase, or sign with it on your own machine and bring what the command printed.',
     );
   const parsed = approvalSchema.safeParse(value);
   if (!parsed.success)
     return no(
       'APPROVAL_UNREADABLE',
       'This is not an approval, so it was not sent.',
-      'Bring the file that "tacit budget approve" printed: approver, publicKey and signature.',
+      'Bring the file that the command printed: approver, publicKey and signature.',
     );
   const { publicKey, signature } = parsed.data;
-  if (!verifyStatement('budget.open', opening, publicKey, signature))
+  if (!verifyStatement(kind, document, publicKey, signature))
     return no(
       'APPROVAL_INVALID',
       'The signature is not of this document, so it was not sent.',

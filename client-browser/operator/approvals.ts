@@ -5,10 +5,16 @@ import { dataTable } from '../components/data-table.ts';
 import { PageElement } from '../components/element.ts';
 import { api, RequestProblem } from '../lib/api.ts';
 import { fragment } from '../lib/location.ts';
-import { readApproval } from './approval-file.ts';
+import { signApart } from '../signing/sign.ts';
+import { readApproval, type SentApproval } from './approval-file.ts';
+import './approvers-form.ts';
+import type { ApproversProposed } from './approvers-form.ts';
 import { operatorToken, operatorTokenField } from './overview.ts';
 import { problemNotice } from './problem.ts';
 import { type ProposalActions, proposalCard } from './proposal-card.ts';
+import { acceptedWords } from './proposal-words.ts';
+import type { KeyInForm } from './sign-panel.ts';
+import { reasonNotToSend } from './sign-words.ts';
 
 const EVERY_MS = 5_000;
 
@@ -19,6 +25,8 @@ export class TacitApprovals extends PageElement {
     problem: { state: true },
     messages: { state: true },
     proposed: { state: true },
+    named: { state: true },
+    signing: { state: true },
   };
   declare policy: PolicyView | null;
   declare problem: RequestProblem | null;
@@ -26,6 +34,10 @@ export class TacitApprovals extends PageElement {
   declare messages: ReadonlyMap<string, TemplateResult>;
   /** What became of the last proposal made here. */
   declare proposed: TemplateResult | null;
+  /** What became of the last list of approvers proposed here. */
+  declare named: TemplateResult | null;
+  /** The proposal that a key is being opened for. */
+  declare signing: string | null;
   private timer: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -34,6 +46,8 @@ export class TacitApprovals extends PageElement {
     this.problem = null;
     this.messages = new Map();
     this.proposed = null;
+    this.named = null;
+    this.signing = null;
   }
 
   override connectedCallback(): void {
@@ -57,8 +71,8 @@ export class TacitApprovals extends PageElement {
     const { policy } = this;
     return html`<div class="page-head stack-tight">
         <p class="small"><a href=${fragment({})}>All runs</a></p>
-        <h1>Approvals of privacy budgets</h1>
-        <p class="lede">A budget is opened or raised only with the signatures of two different people. Their keys never leave their machines.</p>
+        <h1>Approvals</h1>
+        <p class="lede">A budget is opened or raised, and the list of approvers changed, only with the signatures of two different people. Their keys never leave their devices.</p>
       </div>
       ${this.problem === null ? nothing : problemNotice(this.problem)}
       ${policy === null ? html`<p class="soft" role="status">Loading…</p>` : this.parts(policy)}`;
@@ -70,16 +84,24 @@ export class TacitApprovals extends PageElement {
       <section class="panel">${dataTable<PolicyView['approvers'][number]>({
         caption: 'Approvers in office',
         rows: approvers,
-        empty:
-          'Nobody is named yet: any two different keys count, with the operator’s token. Name people with: tacit approver set',
+        empty: 'Nobody is named yet: any two different keys count, with the operator’s token. Name people below.',
         columns: [
           { label: 'Name', cell: (a) => a.name },
           { label: 'Public key', cell: (a) => html`<span class="hash">${a.publicKey}</span>` },
         ],
       })}</section>
-      ${proposals.length === 0 ? html`<p class="soft">No opening or raise is proposed.</p>` : nothing}
-      ${proposals.map((p) => proposalCard(p, this.messages.get(p.id) ?? nothing, approvers.length === 0, this.actions))}
+      ${proposals.length === 0 ? html`<p class="soft">Nothing is proposed.</p>` : nothing}
+      ${proposals.map((proposal) => {
+        const message = this.messages.get(proposal.id) ?? nothing;
+        const busy = this.signing === proposal.id;
+        return proposalCard({ proposal, inOffice: approvers, message, busy }, this.actions);
+      })}
       ${this.form()}
+      <tacit-approvers-form
+        .policy=${policy}
+        .answer=${this.named}
+        @propose=${(event: CustomEvent<ApproversProposed>) => void this.proposeApprovers(event.detail)}
+      ></tacit-approvers-form>
     </div>`;
   }
 
@@ -112,22 +134,45 @@ export class TacitApprovals extends PageElement {
   }
 
   private readonly actions: ProposalActions = {
+    sign: (proposal, key) => void this.sign(proposal, key),
     bring: (proposal, text, token) => void this.bring(proposal, text, token),
     withdraw: (proposal, token) => void this.act(proposal.id, () => api.withdraw(proposal.id, token)),
   };
 
-  private async bring(proposal: ProposalView, text: string, token?: string): Promise<void> {
-    const read = readApproval(text, proposal.opening);
-    if (!read.ok) {
-      this.say(proposal.id, notice('bad', read.what, `${read.fix} (${read.code})`, true));
-      return;
+  /** Nothing is sent of a key that does not open, is nobody's in office, or has signed already. */
+  private async sign(proposal: ProposalView, { file, passphrase, name, token }: KeyInForm): Promise<void> {
+    if (this.signing !== null) return;
+    this.signing = proposal.id;
+    try {
+      const keyFile = new Uint8Array(await file.slice(0, KEY_FILE_BYTES).arrayBuffer());
+      const { kind, document } = proposal;
+      const asked = { kind, document } as Pick<ProposalView, 'kind' | 'document'>;
+      const answer = await signApart({ keyFile, passphrase, approver: name, proposal: asked });
+      const inOffice = this.policy?.approvers ?? [];
+      const not = reasonNotToSend(answer, proposal, inOffice);
+      if (not !== undefined) this.say(proposal.id, notice('bad', not.what, `${not.fix} (${not.code})`, true));
+      else if (answer.ok) {
+        const known = inOffice.find((a) => a.publicKey === answer.approval.publicKey)?.name;
+        await this.send(proposal, { ...answer.approval, approver: known ?? name }, token);
+      }
+    } finally {
+      this.signing = null;
     }
-    await this.act(proposal.id, async () => {
-      const { state, ledgerIndex } = await api.approve(proposal.id, read.approval, token);
+  }
+
+  private async bring(proposal: ProposalView, text: string, token?: string): Promise<void> {
+    const read = readApproval(text, proposal);
+    if (read.ok) await this.send(proposal, read.approval, token);
+    else this.say(proposal.id, notice('bad', read.what, `${read.fix} (${read.code})`, true));
+  }
+
+  private send(proposal: ProposalView, approval: SentApproval, token?: string): Promise<void> {
+    return this.act(proposal.id, async () => {
+      const after = await api.approve(proposal.id, approval, token);
       this.say(
         proposal.id,
-        state === 'opened'
-          ? notice('good', 'Both signatures are in.', `The budget is open: ledger entry ${ledgerIndex}.`)
+        after.state === 'accepted'
+          ? notice('good', 'The last signature is in.', acceptedWords(after))
           : notice('good', 'The signature counts.', 'A second approver has to sign.'),
       );
     });
@@ -136,6 +181,19 @@ export class TacitApprovals extends PageElement {
   private async act(proposal: string, work: () => Promise<void>): Promise<void> {
     const problem = await problemOf(work);
     if (problem !== null) this.say(proposal, problemNotice(problem));
+    await this.refresh();
+  }
+
+  private async proposeApprovers({ change, token }: ApproversProposed): Promise<void> {
+    let answer: ProposalView | undefined;
+    const problem = await problemOf(async () => {
+      answer = await api.proposeApprovers(change, token);
+    });
+    const state = (answer as ProposalView | undefined)?.state;
+    if (problem !== null) this.named = problemNotice(problem);
+    else if (state === 'accepted')
+      this.named = notice('good', 'They are in office.', 'Only they change this list from now on.');
+    else this.named = notice('good', 'Proposed.', 'Two approvers in office can sign it now, above.');
     await this.refresh();
   }
 
@@ -163,6 +221,9 @@ export class TacitApprovals extends PageElement {
     await this.refresh();
   }
 }
+
+/** A key file is a few hundred bytes. */
+const KEY_FILE_BYTES = 16 << 10;
 
 customElements.define('tacit-approvals', TacitApprovals);
 

@@ -195,7 +195,7 @@ export class TacitOperator extends PageElement {
     return html`<div class="page-head stack-tight">
         <h1>Runs</h1>
         <p class="lede">Every training that this coordinator leads, newest first. Only sums over whole cohorts are shown here; no participant’s own numbers exist on this side.</p>
-        <p><a href=${fragment({ view: 'approvals' })}>Approvals of privacy budgets</a></p>
+        <p><a href=${fragment({ view: 'approvals' })}>Approvals of budgets and approvers</a></p>
       </div>
       ${this.runs === null ? html`<p class="soft" role="status">Loading…</p>` : runList(this.runs)}`;
   }

@@ -15,6 +15,7 @@ import { idOf, parseAs } from './requests.ts';
 const decimal = z.string().regex(/^\d+(\.\d+)?(e[-+]?\d+)?$/, 'a decimal number as text');
 const openBody = z.strictObject({ opening: budgetOpeningSchema, approvals: z.array(approvalSchema).min(1).max(20) });
 const proposalBody = budgetOpeningSchema.partial({ revision: true });
+const proposedApprovers = approverChangeSchema.partial({ revision: true });
 const approversBody = z.strictObject({ change: approverChangeSchema, approvals: z.array(approvalSchema).max(20) });
 const lowerBody = z.strictObject({
   budget: budgetKeySchema,
@@ -52,6 +53,9 @@ export function budgetsRouter(service: CoordinatorService, operatorToken: string
     const approval = parseAs(approvalSchema, request.body, request);
     await signerOrOperator(service, operatorToken, request);
     response.status(201).json(await service.policy.approve(idOf(request), approval));
+  });
+  router.post('/approvers/proposals', operator, small, async (request, response) => {
+    response.status(201).json(await service.policy.proposeApprovers(parseAs(proposedApprovers, request.body, request)));
   });
   router.post('/approvers', operator, small, async (request, response) => {
     const { change, approvals } = parseAs(approversBody, request.body, request);

@@ -17,6 +17,9 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** Of the worker that holds an approver's key for the time of a signature: it cannot connect to anything, this origin included. */
+export const SIGNING_POLICY = "default-src 'none'; script-src 'self'";
+
 /** Security headers. COOP and COEP isolate the pages, which threads in WebAssembly need. */
 export function securityHeaders(publicOrigin: string): RequestHandler {
   const headers: Record<string, string> = {

@@ -1,4 +1,6 @@
+import { basename } from 'node:path';
 import express, { type Router } from 'express';
+import { SIGNING_POLICY } from './headers.ts';
 
 /**
  * The three pages as vite wrote them. Files below /assets carry a hash of their content in the name, so they never
@@ -14,6 +16,9 @@ export function pagesRouter(pagesDir: string): Router {
       index: false,
       redirect: false,
       fallthrough: true,
+      setHeaders: (response, path) => {
+        if (basename(path).startsWith('sign-')) response.setHeader('Content-Security-Policy', SIGNING_POLICY);
+      },
     }),
   );
   router.use(

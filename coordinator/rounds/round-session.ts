@@ -17,16 +17,7 @@ import { messageFor, openManifest, serverReduce, startServer } from '../../share
 import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
-
-/** Stream `round/<run>/<round>.<attempt>`: the configuration first, then what happened. */
-type RoundEvent =
-  | {
-      readonly type: 'opened';
-      readonly at: number;
-      readonly config: SecaggConfig;
-      readonly roster: readonly { clientId: string; publicKey: string }[];
-    }
-  | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
+import { type RoundEvent, roundEvent } from './round-events.ts';
 
 export type RoundOutcome =
   | {
@@ -115,9 +106,10 @@ export class RoundSession {
 
   /** Opens a new session, or the one that was going on when the process ended: then everything it heard is heard again. */
   static async open(ports: RoundPorts, config: SecaggConfig, roster: readonly RosterEntry[]): Promise<RoundSession> {
-    const { log, events } = await EventLog.open<RoundEvent>(
+    const { log, events } = await EventLog.open(
       ports.store,
       RoundSession.streamOf(config.run, config.round, config.attempt),
+      roundEvent,
     );
     let opened = events[0] as Extract<RoundEvent, { type: 'opened' }> | undefined;
     if (opened === undefined) {

@@ -2,39 +2,21 @@ import { type ScryptOptions, scrypt } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import nacl from 'tweetnacl';
-import { z } from 'zod';
-import { base64, fromBase64, fromUtf8, utf8 } from '../core/bytes.ts';
+import { base64, fromBase64 } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
+import {
+  type KeyFile,
+  parseKeyFile,
+  passphraseBytes,
+  SCRYPT,
+  SEALING_KEY_BYTES,
+  sealKey,
+  unsealKey,
+} from '../core/key-file.ts';
 import type { Rng } from '../core/rng.ts';
 import { createPrivate, readIfThere, readOrCreateSecret } from './secret-file.ts';
 
 export type KeystoreErrorCode = 'KEYSTORE_LOCKED' | 'KEYSTORE_INVALID';
-
-const file = z.strictObject({
-  version: z.literal(1),
-  key: z.discriminatedUnion('from', [
-    z.strictObject({
-      from: z.literal('passphrase'),
-      scrypt: z.strictObject({
-        cost: z
-          .number()
-          .int()
-          .min(2 ** 14)
-          .max(2 ** 20),
-        blockSize: z.literal(8),
-        parallelization: z.literal(1),
-      }),
-      salt: z.base64(),
-    }),
-    z.strictObject({ from: z.literal('machine') }),
-  ]),
-  nonce: z.base64(),
-  box: z.base64(),
-});
-type KeystoreFile = z.infer<typeof file>;
-
-/** RFC 7914 §2; 128 MiB and about 0.4 s for each guess. */
-const SCRYPT = { cost: 2 ** 17, blockSize: 8, parallelization: 1 } as const;
 
 export interface OpenKeystore {
   /** The 32 secret bytes of an Ed25519 identity (RFC 8032 §5.1.5). */
@@ -67,13 +49,9 @@ async function create(
   const salt = rng.bytes(32);
   const protection = passphrase === undefined ? 'machine' : 'passphrase';
   const key = passphrase === undefined ? await machineKey(path, rng) : await stretched(passphrase, salt, SCRYPT);
-  const stored: KeystoreFile = {
-    version: 1,
-    key: protection === 'machine' ? { from: 'machine' } : { from: 'passphrase', scrypt: SCRYPT, salt: base64(salt) },
-    nonce: base64(nonce),
-    box: base64(nacl.secretbox(seed, nonce, key)),
-  };
-  await createPrivate(path, utf8(`${JSON.stringify(stored)}\n`));
+  const from: KeyFile['key'] =
+    protection === 'machine' ? { from: 'machine' } : { from: 'passphrase', scrypt: SCRYPT, salt: base64(salt) };
+  await createPrivate(path, sealKey(seed, key, nonce, from));
   return { seed, protection, created: true };
 }
 
@@ -87,8 +65,8 @@ async function unlock(
     stored.key.from === 'machine'
       ? await machineKey(path, options.rng)
       : await passphraseKey(path, stored.key, options.passphrase);
-  const seed = nacl.secretbox.open(fromBase64(stored.box), fromBase64(stored.nonce), key);
-  if (seed === null) {
+  const seed = unsealKey(stored, key);
+  if (seed === undefined) {
     throw new TacitError<KeystoreErrorCode>('KEYSTORE_LOCKED', 'the key does not open with this passphrase', {
       where: path,
       fix: 'Set TACIT_KEY_PASSPHRASE to the passphrase it was made with.',
@@ -97,21 +75,18 @@ async function unlock(
   return { seed, protection: stored.key.from, created: false };
 }
 
-function parse(path: string, bytes: Uint8Array): KeystoreFile {
-  try {
-    return file.parse(JSON.parse(fromUtf8(bytes)));
-  } catch (cause) {
-    throw new TacitError<KeystoreErrorCode>('KEYSTORE_INVALID', 'the key file is damaged', {
-      where: path,
-      fix: 'Restore it from a backup, or move it away to start with a new identity.',
-      cause,
-    });
-  }
+function parse(path: string, bytes: Uint8Array): KeyFile {
+  const stored = parseKeyFile(bytes);
+  if (stored !== undefined) return stored;
+  throw new TacitError<KeystoreErrorCode>('KEYSTORE_INVALID', 'the key file is damaged', {
+    where: path,
+    fix: 'Restore it from a backup, or move it away to start with a new identity.',
+  });
 }
 
 async function passphraseKey(
   path: string,
-  key: Extract<KeystoreFile['key'], { from: 'passphrase' }>,
+  key: Extract<KeyFile['key'], { from: 'passphrase' }>,
   passphrase: string | undefined,
 ): Promise<Uint8Array> {
   if (passphrase === undefined) {
@@ -125,8 +100,8 @@ async function passphraseKey(
 
 async function machineKey(path: string, rng: Rng): Promise<Uint8Array> {
   const name = join(dirname(path), 'machine-key');
-  const { bytes } = await readOrCreateSecret(name, () => rng.bytes(nacl.secretbox.keyLength));
-  if (bytes.length !== nacl.secretbox.keyLength) {
+  const { bytes } = await readOrCreateSecret(name, () => rng.bytes(SEALING_KEY_BYTES));
+  if (bytes.length !== SEALING_KEY_BYTES) {
     throw new TacitError<KeystoreErrorCode>('KEYSTORE_INVALID', 'the machine key is damaged', {
       where: name,
       fix: 'Restore it from a backup.',
@@ -137,12 +112,8 @@ async function machineKey(path: string, rng: Rng): Promise<Uint8Array> {
 
 function stretched(passphrase: string, salt: Uint8Array, cost: ScryptOptions): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    scrypt(
-      passphrase.normalize('NFKC'),
-      salt,
-      nacl.secretbox.keyLength,
-      { ...cost, maxmem: 2 ** 31 - 1 },
-      (error, key) => (error === null ? resolve(Uint8Array.from(key)) : reject(error)),
+    scrypt(passphraseBytes(passphrase), salt, SEALING_KEY_BYTES, { ...cost, maxmem: 2 ** 31 - 1 }, (error, key) =>
+      error === null ? resolve(Uint8Array.from(key)) : reject(error),
     );
   });
 }

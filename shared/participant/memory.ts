@@ -1,5 +1,6 @@
+import { z } from 'zod';
 import { hex } from '../core/bytes.ts';
-import type { Consent } from '../protocol/messages.ts';
+import { type Consent, consentSchema } from '../protocol/messages.ts';
 import type { ClientRecord } from '../secagg/client-checks.ts';
 import { EventLog } from '../store/log.ts';
 import type { Store } from '../store/port.ts';
@@ -17,6 +18,24 @@ export type MemoryEvent =
   | { readonly type: 'consented'; readonly run: string; readonly planHash: string; readonly consent: Consent }
   /** Secure aggregation: sessions are entered once, survivor sets signed once, secrets answered once. */
   | { readonly type: 'secagg'; readonly record: ClientRecord };
+
+const text = z.string();
+const whole = z.number().int().min(0);
+const memoryEvent: z.ZodType<MemoryEvent> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('seen'), key: text, size: whole, root: text, checkpoint: text }),
+  z.object({ type: z.literal('consented'), run: text, planHash: text, consent: consentSchema }),
+  z.object({
+    type: z.literal('secagg'),
+    record: z.object({
+      run: text,
+      round: whole,
+      attempt: whole,
+      session: text,
+      step: z.enum(['joined', 'masked', 'signed', 'answered']),
+      survivorsHash: text.nullable(),
+    }),
+  }),
+]);
 
 interface Seen {
   readonly size: number;
@@ -36,7 +55,7 @@ export class ParticipantMemory {
   }
 
   static async open(store: Store): Promise<ParticipantMemory> {
-    const { log, events } = await EventLog.open<MemoryEvent>(store, 'participant');
+    const { log, events } = await EventLog.open(store, 'participant', memoryEvent);
     return new ParticipantMemory(log, events);
   }
 

@@ -1,4 +1,4 @@
-import type { BudgetOpening } from '../ledger/entries.ts';
+import type { ApproverChange, BudgetOpening } from '../ledger/entries.ts';
 
 /**
  * The JSON twins: what `/api/v1` serves, what the pages draw and what `tacit … --json` prints. Read-only projections
@@ -186,15 +186,20 @@ export interface PolicyView {
   readonly proposals: readonly ProposalView[];
 }
 
-/** An opening or raising of a budget that waits for signatures, or did. */
-export interface ProposalView {
-  /** Hex SHA-256 of the RFC 8785 text of `opening`: what the signatures cover. */
+/** What approvers sign: an opening or raising of a budget, or a new list of approvers. The kind is signed as well. */
+export type ProposedDocument =
+  | { readonly kind: 'budget.open'; readonly document: BudgetOpening }
+  | { readonly kind: 'approvers'; readonly document: ApproverChange };
+
+/** A document that waits for signatures, or did. */
+export type ProposalView = ProposedDocument & {
+  /** Hex SHA-256 of the RFC 8785 text of `document`: what the signatures cover. */
   readonly id: string;
-  readonly opening: BudgetOpening;
   readonly proposedAt: string;
-  /** `outdated`: the budget was decided otherwise in the meantime, so nothing can come of it. */
-  readonly state: 'waiting' | 'opened' | 'outdated';
-  /** Number of signatures by different approvers in office that open it. */
+  readonly expiresAt: string;
+  /** `outdated`: the budget or the list was decided otherwise in the meantime; `expired`: nobody completed it in time. */
+  readonly state: 'waiting' | 'accepted' | 'outdated' | 'expired';
+  /** Number of signatures by different approvers in office that put it in force. */
   readonly needed: number;
   readonly approvals: readonly {
     readonly approver: string;
@@ -203,9 +208,9 @@ export interface ProposalView {
     /** False once its signer is no longer in office. */
     readonly counts: boolean;
   }[];
-  /** Of the budget.open entry. */
+  /** Of the entry that put it in force. */
   readonly ledgerIndex: number | null;
-}
+};
 
 /** GET /api/v1/ledger/entries?from=0&limit=100 */
 export interface LedgerEntriesView {

@@ -1,9 +1,11 @@
+import { z } from 'zod';
 import { canonicalJson } from '../core/canonical.ts';
-import type { Store } from './port.ts';
+import { TacitError } from '../core/errors.ts';
+import type { Store, StoredEvent, StoreErrorCode } from './port.ts';
 
 /**
- * One writer's view of a stream of JSON events: replays it at open, then appends. `E` is trusted here because only this
- * code wrote it; what other people sent was parsed before it became an event.
+ * One writer's view of a stream of JSON events: replays it at open, then appends. What is read back is parsed: a store is
+ * restored from backups, edited and upgraded by others, and an event that is no event must not become a state.
  */
 export class EventLog<E> {
   readonly stream: string;
@@ -17,12 +19,14 @@ export class EventLog<E> {
     this.#head = head;
   }
 
+  /** @throws STORE_CORRUPT naming the stream and the first event that is not of `schema` */
   static async open<E>(
     store: Store,
     stream: string,
+    schema: z.ZodType<E>,
   ): Promise<{ readonly log: EventLog<E>; readonly events: readonly E[] }> {
     const stored = await store.read(stream);
-    return { log: new EventLog<E>(store, stream, stored.length), events: stored.map((s) => JSON.parse(s.text) as E) };
+    return { log: new EventLog<E>(store, stream, stored.length), events: stored.map((s) => parsed(s, schema)) };
   }
 
   /** Number of events appended so far. */
@@ -38,4 +42,29 @@ export class EventLog<E> {
     this.#tail = appended;
     return appended.then(() => undefined);
   }
+}
+
+/** An object of which these fields are checked; what else it holds is kept as it was written. */
+export function holding<T>(fields: z.ZodRawShape): z.ZodType<T> {
+  return z.looseObject(fields) as unknown as z.ZodType<T>;
+}
+
+function parsed<E>({ stream, seq, text }: StoredEvent, schema: z.ZodType<E>): E {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new TacitError<StoreErrorCode>(
+    'STORE_CORRUPT',
+    `the stored event is none: ${issue?.path.join('.') || '(event)'}: ${issue?.message ?? 'invalid'}`,
+    {
+      where: `stream ${stream}, event ${seq}`,
+      fix: 'Restore the store from a backup, and keep this copy as evidence.',
+    },
+  );
 }

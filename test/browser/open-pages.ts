@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { expect } from 'vitest';
 
 export const PAGES_DIR = join(import.meta.dirname, '..', '..', 'dist', 'pages');
 /** Set to look at every state: one PNG a state is written there. */
@@ -71,4 +72,46 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   if (SCREENSHOTS === undefined) return;
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+}
+
+/** The state is accessible in both schemes, fits a phone, and broke no rule of the security policy on its way. */
+export async function soundness(
+  { page, complaints }: OpenPage,
+  name: string,
+  expectedComplaints: readonly RegExp[] = [],
+): Promise<void> {
+  await screenshot(page, name);
+  expect(await axeProblems(page)).toEqual([]);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await screenshot(page, `${name}-dark`);
+  expect(await axeProblems(page)).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await screenshot(page, `${name}-phone`);
+  await page.setViewportSize({ width: 340, height: 800 });
+  await expect.poll(() => overflowing(page)).toEqual([]);
+  expect(complaints.filter((c) => !expectedComplaints.some((e) => e.test(c)))).toEqual([]);
+  await page.emulateMedia({ colorScheme: null });
+}
+
+/** Presses Tab until the focus is on the control with this id, name, label or text. */
+export async function tabTo(page: Page, control: string): Promise<void> {
+  for (let i = 0; i < 80; i++) {
+    await page.keyboard.press('Tab');
+    const names = await page.evaluate(() => {
+      const e = document.activeElement;
+      return e === null ? [] : [e.id, e.getAttribute('name'), e.getAttribute('aria-label'), e.textContent?.trim()];
+    });
+    if (names.includes(control)) return;
+  }
+  throw new Error(`no way by Tab to ${control}`);
+}
+
+export async function read(stream: NodeJS.ReadableStream): Promise<string> {
+  return (await bytesOf(stream)).toString('utf8');
+}
+
+export async function bytesOf(stream: NodeJS.ReadableStream): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(Buffer.from(part as Uint8Array));
+  return Buffer.concat(parts);
 }

@@ -20,6 +20,8 @@ export interface Shown {
   models: ModelView[];
   budgets: BudgetView[];
   ledger: Ledger;
+  /** Time of the proposals. */
+  now: number;
   /** What the scripted worker answers to each message of the page; null = the real worker. */
   script: Partial<Record<string, readonly FromWorker[]>> | null;
   /** Answers for paths below /ledger instead of the ledger's own. */
@@ -45,6 +47,7 @@ export async function servePages(pagesDir: string): Promise<PagesServer> {
     models: fixtures.models(),
     budgets: await fixtures.budgetsOf(log),
     ledger: log,
+    now: Date.parse('2026-03-02T10:00:00Z'),
     script: null,
     tamper: null,
     down: false,
@@ -86,7 +89,7 @@ export const OPERATOR_TOKEN = 'operator-token-of-the-test';
 
 function service(shown: Shown, listeners: Set<(event: CoordinatorEvent) => void>): CoordinatorService {
   const policy = new PolicyDesk(createMemoryStore(), shown.ledger, new BudgetBoard(shown.ledger, () => []), {
-    now: () => Date.parse('2026-03-02T10:00:00Z'),
+    now: () => shown.now,
   });
   const views = {
     get ledger() {

@@ -1,21 +1,22 @@
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { approve } from '../../coordinator/budget-opening.ts';
-import { canonicalBytes, canonicalJson } from '../../shared/core/canonical.ts';
-import { sha256Hex } from '../../shared/core/hash.ts';
-import { systemRng } from '../../shared/core/rng.ts';
 import { decimal } from '../../shared/ledger/decimal.ts';
-import type { BudgetOpening } from '../../shared/ledger/entries.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
-import { openKeystore } from '../../shared/node/keystore.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { launchChromium } from '../support/chromium.ts';
 import * as fixtures from './fixtures.ts';
-import { axeProblems, type OpenPage, openPage, overflowing, requirePages, screenshot } from './open-pages.ts';
+import {
+  axeProblems,
+  bytesOf,
+  type OpenPage,
+  openPage,
+  read,
+  requirePages,
+  screenshot,
+  soundness,
+  tabTo,
+} from './open-pages.ts';
 import { OPERATOR_TOKEN, type PagesServer, servePages } from './pages-server.ts';
 import { SCRIPTS, type Script } from './participant-states.ts';
 
@@ -46,27 +47,8 @@ async function visit(
   return open.page;
 }
 
-/** The state is accessible, fits a phone, and broke no rule of the security policy on its way. */
-async function expectSound(name: string, expectedComplaints: readonly RegExp[] = []): Promise<void> {
-  const { page, complaints } = open as OpenPage;
-  await screenshot(page, name);
-  expect(await axeProblems(page)).toEqual([]);
-  await page.emulateMedia({ colorScheme: 'dark' });
-  expect(await axeProblems(page)).toEqual([]);
-  await page.setViewportSize({ width: 340, height: 800 });
-  await expect.poll(() => overflowing(page)).toEqual([]);
-  expect(complaints.filter((c) => !expectedComplaints.some((e) => e.test(c)))).toEqual([]);
-}
-
-async function read(stream: NodeJS.ReadableStream): Promise<string> {
-  return (await bytesOf(stream)).toString('utf8');
-}
-
-async function bytesOf(stream: NodeJS.ReadableStream): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of stream) parts.push(Buffer.from(part as Uint8Array));
-  return Buffer.concat(parts);
-}
+const expectSound = (name: string, expectedComplaints: readonly RegExp[] = []): Promise<void> =>
+  soundness(open as OpenPage, name, expectedComplaints);
 
 const heading = (page: Page, name: string) => page.getByRole('heading', { name, exact: true });
 
@@ -261,19 +243,6 @@ describe('participant page', () => {
     await page.getByText('Training on your data, on this device').waitFor();
     expect(open?.complaints).toEqual([]);
   });
-
-  /** Presses Tab until the focus is on the control with this id, name, label or text. */
-  async function tabTo(page: Page, control: string): Promise<void> {
-    for (let i = 0; i < 60; i++) {
-      await page.keyboard.press('Tab');
-      const names = await page.evaluate(() => {
-        const e = document.activeElement;
-        return e === null ? [] : [e.id, e.getAttribute('name'), e.getAttribute('aria-label'), e.textContent?.trim()];
-      });
-      if (names.includes(control)) return;
-    }
-    throw new Error(`no way by Tab to ${control}`);
-  }
 });
 
 describe('operator page', () => {
@@ -381,95 +350,6 @@ describe('operator page', () => {
     await page.getByRole('button', { name: 'Predict' }).click();
     await page.getByText('96.6 %').waitFor();
     await expectSound('operator-predicted');
-  });
-});
-
-describe('approvals of budgets', () => {
-  const RAISE = {
-    budget: fixtures.BUDGET,
-    epsilon: '6',
-    delta: '0.0001',
-    revision: 1,
-    purpose: 'find spam for a second year',
-    legalBasis: 'consent of the organisations',
-  };
-  const fileOf = (value: unknown) => ({
-    name: 'approval.json',
-    mimeType: 'application/json',
-    buffer: Buffer.from(JSON.stringify(value)),
-  });
-  const approvalOf = (i: number, opening: BudgetOpening = RAISE) =>
-    fileOf(approve(opening, `officer ${i}`, fixtures.approverOf(i)));
-  const posted = () => server.asked.filter((a) => a.path.endsWith('/approvals')).length;
-
-  async function proposed(): Promise<Page> {
-    const page = await visit('/runs.html');
-    await page.getByRole('link', { name: 'Approvals of privacy budgets' }).click();
-    await page.getByText('No opening or raise is proposed.').waitFor();
-    await expectSound('approvals-none');
-    await page.setViewportSize({ width: 1200, height: 900 });
-    for (const [label, value] of [
-      ['Dataset', 'mail'],
-      ['Period', '2026'],
-      ['Whole ε', RAISE.epsilon],
-      ['Whole δ', RAISE.delta],
-      ['Purpose', RAISE.purpose],
-      ['Legal basis', RAISE.legalBasis],
-      ['Operator token', OPERATOR_TOKEN],
-    ] as const)
-      await page.getByRole('textbox', { name: label }).or(page.getByLabel(label)).first().fill(value);
-    await page.getByRole('button', { name: 'Propose', exact: true }).click();
-    await page.getByRole('heading', { name: 'Signatures: 0 of 2' }).waitFor();
-    return page;
-  }
-
-  it('shows exactly what is signed, and opens with the second approver’s signature', async () => {
-    const page = await proposed();
-    const shown = await page.getByRole('region', { name: 'The document as RFC 8785 text' }).textContent();
-    expect(shown).toBe(canonicalJson(RAISE));
-    await page.getByText(sha256Hex(canonicalBytes(RAISE))).waitFor();
-    const download = page.waitForEvent('download');
-    await page.getByRole('button', { name: 'Download the document' }).click();
-    expect(JSON.parse(await read(await (await download).createReadStream()))).toEqual(RAISE);
-    await expectSound('approvals-waiting');
-    await page.setViewportSize({ width: 1200, height: 900 });
-    await page.getByLabel('Choose the approval file').setInputFiles(approvalOf(1));
-    await page.getByRole('heading', { name: 'Signatures: 1 of 2' }).waitFor();
-    await page.getByText('verified on this device').waitFor();
-    await page.getByText('Paste it instead').click();
-    await page.getByLabel('The approval', { exact: true }).fill(approvalOf(2).buffer.toString());
-    await page.getByRole('button', { name: 'Add this signature' }).click();
-    await page.getByText('The budget is open: ledger entry 11.').waitFor();
-    await expectSound('approvals-opened');
-    const { entry } = await server.shown.ledger.entry(11);
-    expect(entry).toMatchObject({ kind: 'budget.open', opening: RAISE, approvals: [{}, {}] });
-  });
-
-  it('never sends a key or what is not a signature of this document; says why the coordinator refused', async () => {
-    const page = await proposed();
-    const choose = page.getByLabel('Choose the approval file');
-    const folder = await mkdtemp(join(tmpdir(), 'tacit-key-'));
-    await openKeystore(join(folder, 'key.json'), { passphrase: undefined, rng: systemRng });
-    await choose.setInputFiles(join(folder, 'key.json'));
-    await page.getByText('This is a key, not an approval. It was not sent anywhere.').waitFor();
-    await choose.setInputFiles(approvalOf(1, { ...RAISE, epsilon: '60' }));
-    await page.getByText('The signature is not of this document, so it was not sent.').waitFor();
-    expect(posted()).toBe(0);
-    await expectSound('approvals-wrong');
-    await page.setViewportSize({ width: 1200, height: 900 });
-    await choose.setInputFiles(approvalOf(3));
-    await page.getByText(/APPROVER_NOT_IN_OFFICE/).waitFor();
-    await choose.setInputFiles(approvalOf(1));
-    await page.getByRole('heading', { name: 'Signatures: 1 of 2' }).waitFor();
-    await choose.setInputFiles(approvalOf(1));
-    await page.getByText(/APPROVAL_DUPLICATE/).waitFor();
-    await expectSound('approvals-duplicate', [/403|409/]);
-    await page.setViewportSize({ width: 1200, height: 900 });
-    await page.getByRole('button', { name: 'Withdraw this proposal' }).click();
-    const dialog = page.getByRole('dialog');
-    await dialog.getByLabel('Operator token').fill(OPERATOR_TOKEN);
-    await dialog.getByRole('button', { name: 'Withdraw' }).click();
-    await page.getByText('No opening or raise is proposed.').waitFor();
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import type { RunEvent } from '../../coordinator/rounds/run-log.ts';
+import { runEvent } from '../../coordinator/rounds/run-events.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
@@ -55,7 +55,7 @@ test('what is evaluated and published is the mean of the last iterates, also ove
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the end');
   for (const p of participants) p.stop();
 
-  const { events } = await EventLog.open<RunEvent>(store, `run/${run.id}`);
+  const { events } = await EventLog.open(store, `run/${run.id}`, runEvent);
   const models = events.flatMap((e) => (e.type === 'released' ? [e.model] : []));
   const vector = async (sha256: string): Promise<Float32Array> => {
     const bytes = await store.getBlob(sha256);
