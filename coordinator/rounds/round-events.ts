@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CLIENT_MESSAGES, type SecaggConfig } from '../../shared/secagg/messages.ts';
-import { PHASES, type ServerEvent } from '../../shared/secagg/server.ts';
+import { PHASES, type ServerEvent } from '../../shared/secagg/server-state.ts';
 import { holding } from '../../shared/store/log.ts';
 
 /** Stream `round/<run>/<round>.<attempt>`: the configuration first, then what happened. */
