@@ -28,7 +28,10 @@ export const shapes: Readonly<Record<string, Shape>> = {
 };
 export const vocabSize = 30_522;
 export const l2Clip = 0.5;
-export const lora: Trainable = { lora: { rank: 8, alpha: 16, targets: ['query', 'value'] } };
+const adapters = { rank: 8, alpha: 16, targets: ['query', 'value'] };
+export const lora: Trainable = { lora: adapters };
+export const lastBlock = ({ layers }: Shape): Trainable => ({ layers: [layers - 1] });
+export const loraLastBlock = ({ layers }: Shape): Trainable => ({ lora: { ...adapters, layers: [layers - 1] } });
 
 export function configOf({ layers, hiddenSize, heads }: Shape): BertConfig {
   const sizes = { vocabSize, hiddenSize, layers, heads, intermediateSize: 4 * hiddenSize, maxPositions: 512 };

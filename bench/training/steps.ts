@@ -3,7 +3,18 @@ import { onnxCpuEngine, tfjsNativeEngine } from '../../shared/node/engines.ts';
 import type { Peers } from '../python.ts';
 import { absent, atMost, type BenchRow } from '../row.ts';
 import { cpuMs } from './cpu.ts';
-import { configOf, l2Clip, lora, openTrainee, type Shape, shapes, type Trainee, weightsOf } from './ours.ts';
+import {
+  configOf,
+  l2Clip,
+  lastBlock,
+  lora,
+  loraLastBlock,
+  openTrainee,
+  type Shape,
+  shapes,
+  type Trainee,
+  weightsOf,
+} from './ours.ts';
 import { openPeer, type Peer, type PeerKind } from './peers.ts';
 
 /** One kind of step, wherever it is computed. */
@@ -46,6 +57,7 @@ export async function stepRows(name: string, peers: Peers): Promise<BenchRow[]> 
   const open = (trainable: Parameters<typeof openTrainee>[4], on: Engine = engine): Promise<Trainee> =>
     openTrainee(on, shape, config, weights, trainable);
   const [all, low, head] = [await open('all'), await open(lora), await open('head')];
+  const [block, lowBlock] = [await open(lastBlock(shape)), await open(loraLastBlock(shape))];
   const native = name === 'base' ? undefined : await nativeTrainee(open);
   const torch = 'reason' in peers ? [] : await openPeers(peers.python, name, shape);
   const contestants = new Map<string, Contestant>([
@@ -53,6 +65,8 @@ export async function stepRows(name: string, peers: Peers): Promise<BenchRow[]> 
     ['private', () => cpuMs(() => all.step(l2Clip))],
     ['lora plain', () => cpuMs(() => low.step(Number.POSITIVE_INFINITY))],
     ['lora private', () => cpuMs(() => low.step(l2Clip))],
+    ['last block', () => cpuMs(() => block.step(l2Clip))],
+    ['lora last block', () => cpuMs(() => lowBlock.step(l2Clip))],
     ['head', () => cpuMs(() => head.step(l2Clip))],
     ['head cached', () => cpuMs(() => head.cachedStep())],
     ...torch.map(({ kind, peer }): [string, Contestant] => [kind, () => peer.step()]),
@@ -63,7 +77,7 @@ export async function stepRows(name: string, peers: Peers): Promise<BenchRow[]> 
   }
   const best = await inTurns(contestants, shape.repeats);
   for (const { peer } of torch) await peer.close();
-  for (const trainee of [all, low, head]) await trainee.dispose();
+  for (const trainee of [all, low, block, lowBlock, head]) await trainee.dispose();
   if (typeof native !== 'string') await native?.dispose();
   return [...rowsOf(name, best), ...missing(name, peers, native)];
 }
@@ -100,6 +114,8 @@ function rowsOf(name: string, best: ReadonlyMap<string, number>): BenchRow[] {
   add('private step ÷ plain step', 'private', 'plain', privateToPlain);
   add('private LoRA r8 step ÷ plain LoRA', 'lora private', 'lora plain', 1.05);
   add('private LoRA r8 step ÷ private full step', 'lora private', 'private', 0.7);
+  add('private last block step, frozen part cached ÷ full step', 'last block', 'private');
+  add('private LoRA r8 on the last block, frozen part cached ÷ full step', 'lora last block', 'private');
   add('private head-only step, features anew ÷ full step', 'head', 'private', 0.4);
   add('private head-only step, features cached ÷ full step', 'head cached', 'private', 0.4);
   add('native TensorFlow plain step ÷ PyTorch', 'native plain', 'plain peer', limit.nativePlainToTorch ?? null);

@@ -2,7 +2,7 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { Ops } from '../engine/ops.ts';
 import { Book } from './book.ts';
 import { encoder } from './layers/encoder.ts';
-import { spread, unitLength } from './layers/heads.ts';
+import { meanOfRows, spread, unitLength } from './layers/heads.ts';
 import { linear } from './layers/linear.ts';
 import type { Trace } from './layers/trace.ts';
 import { type ProgramSpec, traceOf } from './programs.ts';
@@ -43,8 +43,8 @@ export function distillationProgram(spec: DistillationSpec): Graph {
   const meanMask = ops.feed('meanMask', [batch, tokens, 1]);
   const targets = ops.feed('targets', [batch, spec.targetWidth]);
   const encoded = encoder(trace, embedded, ops.feed('attentionBias', [batch, 1, 1, tokens]), config.layers);
-  const last = mappedMean(trace, MAP_LAST, encoded.outputs[config.layers] as Value, meanMask);
-  const first = mappedMean(trace, MAP_FIRST, encoded.outputs[0] as Value, meanMask);
+  const last = mappedMean(trace, MAP_LAST, encoded.outputs.get(config.layers) as Value, meanMask);
+  const first = mappedMean(trace, MAP_FIRST, encoded.outputs.get(0) as Value, meanMask);
   const likeness = similarityLoss(ops, last.output, targets, spec.similarity);
   const towards = (share: number): Value => ops.scale(targets, -share / batch);
   const dEmbedded = encoded.backward(
@@ -74,19 +74,15 @@ export function studentMeansProgram(spec: DistillationSpec): Graph {
   const encoded = encoder(trace, embedded, ops.feed('attentionBias', [batch, 1, 1, tokens]), config.layers);
   return ops.finish(
     new Map([
-      ['first', mean(trace, encoded.outputs[0] as Value, meanMask)],
-      ['last', mean(trace, encoded.outputs[config.layers] as Value, meanMask)],
+      ['first', meanOfRows(trace, encoded.outputs.get(0) as Value, meanMask)],
+      ['last', meanOfRows(trace, encoded.outputs.get(config.layers) as Value, meanMask)],
     ]),
   );
 }
 
-function mean({ ops, batch, tokens, config }: Trace, rows: Value, meanMask: Value): Value {
-  return ops.reduceSum(ops.mul(ops.reshape(rows, [batch, tokens, config.hiddenSize]), meanMask), [1]);
-}
-
 /** Mean over the mask, linear map, unit length; backward gives the gradient of the rows. */
 function mappedMean(trace: Trace, module: string, rows: Value, meanMask: Value) {
-  const map = linear(trace, module, mean(trace, rows, meanMask));
+  const map = linear(trace, module, meanOfRows(trace, rows, meanMask));
   const unit = unitLength(trace, map.output);
   return {
     output: unit.output,

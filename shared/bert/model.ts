@@ -13,9 +13,17 @@ import {
 import { dropoutMasks } from './dropout-masks.ts';
 import { embed, scatter } from './embeddings.ts';
 import type { BertErrorCode } from './errors.ts';
+import { FrozenPart, frozenBlocks, frozenMeanLayers } from './frozen-part.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
-import { featureProgram, forwardProgram, type ProgramSpec, plainProgram, privateProgram } from './programs.ts';
+import {
+  featureProgram,
+  forwardProgram,
+  frozenProgram,
+  type ProgramSpec,
+  plainProgram,
+  privateProgram,
+} from './programs.ts';
 import type { Program } from './steps.ts';
 import { featureLength, type ParameterStore, sequenceStore } from './store.ts';
 import { StoredModel } from './stored-model.ts';
@@ -44,10 +52,11 @@ function requireWholeUnits(batch: number, recordsPerUnit: number): void {
   );
 }
 
-type Kind = 'forward' | 'features' | 'private' | 'private+detail' | 'plain';
+type Kind = 'forward' | 'features' | 'frozen' | 'private' | 'private+detail' | 'plain';
 const builders: Readonly<Record<Kind, (spec: ProgramSpec) => Graph>> = {
   forward: forwardProgram,
   features: featureProgram,
+  frozen: frozenProgram,
   private: (spec) => privateProgram(spec),
   'private+detail': (spec) => privateProgram(spec, true),
   plain: plainProgram,
@@ -58,6 +67,9 @@ class SequenceBert extends StoredModel implements Bert {
   readonly featureLength: number;
   readonly #options: CreateBert;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  /** Blocks whose output does not change in training; 0 where none is kept. */
+  readonly #from: number;
+  readonly #frozen: FrozenPart;
 
   constructor(options: CreateBert, store: ParameterStore) {
     super(options.engine, store);
@@ -65,11 +77,18 @@ class SequenceBert extends StoredModel implements Bert {
     this.featureLength = featureLength(options);
     this.#options = options;
     this.#shapes = new Map([...store.parameters].map(([name, p]) => [name, p.shape]));
+    const trained = [...store.parameters.keys()].filter((name) => store.trains(name));
+    this.#from = options.frozenBytes === 0 ? 0 : frozenBlocks(trained, options);
+    this.#frozen = new FrozenPart(this.config.hiddenSize, frozenMeanLayers(options, this.#from), options.frozenBytes);
   }
 
   /** Asked each time: a fallback engine may have switched. */
   get engine(): string {
     return this.#options.engine.name;
+  }
+
+  get frozenBytes(): number {
+    return this.#frozen.cachedBytes;
   }
 
   async prepare(shape: BatchShape): Promise<void> {
@@ -82,7 +101,7 @@ class SequenceBert extends StoredModel implements Bert {
     const features = new Float32Array(shape.batch * this.featureLength);
     const { step } = await this.#program('forward', shape);
     await step.run(
-      this.#inputs(batch, shape),
+      await this.#inputs(batch, shape, this.#from),
       new Map([
         ['logits', logits],
         ['features', features],
@@ -95,7 +114,7 @@ class SequenceBert extends StoredModel implements Bert {
     const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
     const features = new Float32Array(shape.batch * this.featureLength);
     const { step } = await this.#program('features', shape);
-    await step.run(this.#inputs(batch, shape), new Map([['features', features]]));
+    await step.run(await this.#inputs(batch, shape, this.#from), new Map([['features', features]]));
     return features;
   }
 
@@ -146,7 +165,10 @@ class SequenceBert extends StoredModel implements Bert {
     const plain = options.l2Clip === Infinity;
     const units = shape.batch / this.#records(batch);
     const kind = plain ? 'plain' : options.detail === true ? 'private+detail' : 'private';
-    const feeds = this.#inputs(batch, shape);
+    const seed = options.dropoutSeed;
+    // What dropout leaves of the frozen blocks differs in every step.
+    const from = seed === undefined ? this.#from : 0;
+    const feeds = await this.#inputs(batch, shape, from);
     feeds.set('targets', targetsOf(batch.labels, batch.weights, task, labels)).set('weights', batch.weights);
     if (!plain) this.#unitFeeds(feeds, batch, shape, options.l2Clip);
     const clippedSum = this.store.sumArray(options.into);
@@ -156,20 +178,26 @@ class SequenceBert extends StoredModel implements Bert {
     if (!plain) fetches.set('norms', norms);
     const squaredNorms = kind === 'private+detail' ? this.#detailFetches(fetches, units) : undefined;
     const embedded = this.#gradientFetches(fetches, clippedSum, shape);
-    const seed = options.dropoutSeed;
-    const { graph, step } = await this.#program(kind, shape, this.#records(batch), seed !== undefined);
+    const { graph, step } = await this.#program(kind, shape, {
+      records: this.#records(batch),
+      from,
+      dropout: seed !== undefined,
+    });
     if (seed !== undefined) for (const [name, mask] of dropoutMasks(graph, this.config, seed)) feeds.set(name, mask);
     await step.run(feeds, fetches);
     if (embedded !== undefined) this.#scatter(embedded, clippedSum, batch, shape);
     return { losses, norms, clippedSum, dropped: [], ...(squaredNorms === undefined ? {} : { squaredNorms }) };
   }
 
-  #inputs(batch: TokenBatch, shape: BatchShape): Map<string, Float32Array | Int32Array> {
-    const feeds = new Map<string, Float32Array | Int32Array>([
-      ['embedded', embed(this.store.tables(), batch, shape.tokens)],
-      ['attentionBias', attentionBias(batch.attentionMask)],
-    ]);
+  async #inputs(batch: TokenBatch, shape: BatchShape, from: number): Promise<Map<string, Float32Array | Int32Array>> {
+    const feeds = new Map<string, Float32Array | Int32Array>([['attentionBias', attentionBias(batch.attentionMask)]]);
     if (this.#options.head === 'mean') feeds.set('meanMask', meanMask(batch.attentionMask, shape.tokens));
+    if (from === 0) return feeds.set('embedded', embed(this.store.tables(), batch, shape.tokens));
+    const frozen = await this.#frozen.feeds(batch, shape, async (into) => {
+      const { step } = await this.#program('frozen', shape);
+      await step.run(await this.#inputs(batch, shape, 0), into);
+    });
+    for (const [name, rows] of frozen) feeds.set(name, rows);
     return feeds;
   }
 
@@ -242,15 +270,20 @@ class SequenceBert extends StoredModel implements Bert {
     return batch.recordsPerUnit ?? this.#options.shape.recordsPerUnit ?? 1;
   }
 
-  #program(kind: Kind, shape: BatchShape, recordsPerUnit = 1, dropout = false): Promise<Program> {
-    return this.steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}/${recordsPerUnit}`, () =>
+  #program(
+    kind: Kind,
+    shape: BatchShape,
+    { records = 1, from = this.#from, dropout = false }: { records?: number; from?: number; dropout?: boolean } = {},
+  ): Promise<Program> {
+    return this.steps.get(`${kind} ${dropout} ${from} ${shape.batch}x${shape.tokens}/${records}`, () =>
       builders[kind]({
         ...shape,
         config: this.config,
         head: this.#options.head,
         task: this.#options.task,
         labels: this.#options.labels,
-        recordsPerUnit,
+        recordsPerUnit: records,
+        from,
         shapes: this.#shapes,
         lora: this.store.lora,
         trains: (name) => this.store.trains(name),

@@ -31,6 +31,7 @@ export function exportOnnx(config: BertConfig, weights: Weights, head: Head): Ui
     lora: [],
     trains: () => false,
     dropout: false,
+    from: 0,
   });
   const lowering = new Lowering(graph, (name) => name, { ...traced, sequence: 'sequence' });
   const nodes = graph.nodes.flatMap((node) => lowering.lower(node));

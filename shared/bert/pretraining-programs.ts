@@ -111,7 +111,7 @@ function forward(spec: PretrainingSpec) {
   const { batch, tokens, config, slots } = spec;
   const embedded = ops.feed('embedded', [batch * tokens, config.hiddenSize]);
   const encoded = encoder(trace, embedded, ops.feed('attentionBias', [batch, 1, 1, tokens]), config.layers);
-  const last = encoded.outputs[config.layers] as Value;
+  const last = encoded.outputs.get(config.layers) as Value;
   const masked = maskedHead(trace, ops.gatherRows(last, ops.feed('positions', [slots], 'int32')));
   const pooler = spec.nextSentence ? poolerHead(trace, encoded) : undefined;
   const next =

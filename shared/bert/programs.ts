@@ -3,8 +3,9 @@ import { Ops } from '../engine/ops.ts';
 import { Book } from './book.ts';
 import type { BertConfig } from './config.ts';
 import { dropoutPrefix, dropoutRate } from './dropout-masks.ts';
-import { type Encoder, encoder } from './layers/encoder.ts';
-import { classifier, type FeatureHead, meanHead, poolerHead } from './layers/heads.ts';
+import { FROZEN_ROWS, frozenMean, frozenMeanLayers } from './frozen-part.ts';
+import { type Encoder, encoder, encoderFrom } from './layers/encoder.ts';
+import { classifier, type FeatureHead, meanHead, meanOfRows, poolerHead } from './layers/heads.ts';
 import { taskLoss } from './layers/losses.ts';
 import type { Trace } from './layers/trace.ts';
 import type { LoraModule } from './lora.ts';
@@ -28,9 +29,14 @@ export interface ProgramSpec {
   readonly trains: (name: string) => boolean;
   /** Dropout masks are fed. */
   readonly dropout: boolean;
+  /** Blocks below the one that the program starts at; 0: it starts from embeddings. */
+  readonly from: number;
 }
 
-/** Feeds: `embedded` [B·T, H], `attentionBias` [B,1,1,T], mean head `meanMask` [B,T,1]. Outputs: `logits`, `features`. */
+/**
+ * Feeds: `embedded` [B·T, H] or, above frozen blocks, what `frozenProgram` gives; `attentionBias` [B,1,1,T], mean head
+ * `meanMask` [B,T,1]. Outputs: `logits`, `features`.
+ */
 export function forwardProgram(spec: ProgramSpec): Graph {
   const { ops, features, logits } = forward(spec);
   return ops.finish(
@@ -45,6 +51,19 @@ export function forwardProgram(spec: ProgramSpec): Graph {
 export function featureProgram(spec: ProgramSpec): Graph {
   const { ops, features } = forward(spec);
   return ops.finish(new Map([['features', features.output]]));
+}
+
+/** The blocks below `spec.from`: their output `frozen` [B·T, H] and, where the head reads one of them, its `mean:<layer>` [B, H]. */
+export function frozenProgram(spec: ProgramSpec): Graph {
+  const { from } = spec;
+  const { ops, trace, attentionBias, start } = begin({ ...spec, from: 0 });
+  const meanMask = ops.feed('meanMask', [spec.batch, spec.tokens, 1]);
+  const { outputs } = encoder(trace, start, attentionBias, from);
+  const means = frozenMeanLayers(spec, from).map((layer): [string, Value] => [
+    frozenMean(layer),
+    meanOfRows(trace, outputs.get(layer) as Value, meanMask),
+  ]);
+  return ops.finish(new Map([[FROZEN_ROWS, outputs.get(from) as Value], ...means]));
 }
 
 /**
@@ -78,14 +97,21 @@ export function plainProgram(spec: ProgramSpec): Graph {
   return ops.finish(outputs);
 }
 
-function forward(spec: ProgramSpec) {
+function begin(spec: ProgramSpec) {
   const ops = new Ops();
   const book = new Book(ops, spec.batch / spec.recordsPerUnit, spec.trains);
   const trace = traceOf(spec, ops, book);
-  const { batch, tokens, config } = spec;
-  const embedded = ops.feed('embedded', [batch * tokens, config.hiddenSize]);
-  const attentionBias = ops.feed('attentionBias', [batch, 1, 1, tokens]);
-  const encoded = encoder(trace, embedded, attentionBias, blocksUsed(config, spec.head));
+  const { batch, tokens, config, from } = spec;
+  const start = ops.feed(from === 0 ? 'embedded' : FROZEN_ROWS, [batch * tokens, config.hiddenSize]);
+  return { ops, book, trace, start, attentionBias: ops.feed('attentionBias', [batch, 1, 1, tokens]) };
+}
+
+function forward(spec: ProgramSpec) {
+  const { ops, book, trace, start, attentionBias } = begin(spec);
+  const { config, from, head } = spec;
+  const blocks = blocksUsed(config, head);
+  const encoded =
+    from === 0 ? encoder(trace, start, attentionBias, blocks) : encoderFrom(trace, from, start, attentionBias, blocks);
   const features = featureHead(spec, trace, encoded);
   return { ops, book, encoded, features, logits: classifier(trace, features.output) };
 }

@@ -95,6 +95,8 @@ export interface CreateBert {
     readonly recordsPerUnit?: number;
   };
   readonly rng: Rng;
+  /** Most bytes of the frozen blocks' output that are kept, a record once; default FROZEN_BYTES, 0 for none. */
+  readonly frozenBytes?: number;
 }
 
 /** What every model that trains has, whatever it learns. */
@@ -119,6 +121,8 @@ export interface TrainableModel {
 export interface Bert extends TrainableModel {
   readonly engine: string;
   readonly config: BertConfig;
+  /** Bytes of the frozen blocks' output kept at present. */
+  readonly frozenBytes: number;
   /** Length of one feature vector. */
   readonly featureLength: number;
   /** B×labels. @throws BERT_BATCH_INVALID */

@@ -5,7 +5,8 @@ import { type Rng, seededRng, uniformInt } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { NamedTensor } from '../../shared/tensor/named.ts';
 
-export interface TinyOptions extends Partial<Pick<CreateBert, 'head' | 'labels' | 'task' | 'trainable' | 'shape'>> {
+export interface TinyOptions
+  extends Partial<Pick<CreateBert, 'head' | 'labels' | 'task' | 'trainable' | 'shape' | 'frozenBytes'>> {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly change?: (weights: Map<string, NamedTensor>) => void;
 }

@@ -8,33 +8,40 @@ import type { Layer, Trace } from './trace.ts';
 
 /** Outputs of the embedding layer (index 0) and of each block, and the way back from gradients at any of them. */
 export interface Encoder {
-  readonly outputs: readonly Value[];
-  /** Gradients by output index → gradient of the summed embeddings [B·T, H]. */
+  /** Those below the encoder's start are not there. */
+  readonly outputs: ReadonlyMap<number, Value>;
+  readonly blocks: number;
+  /** Gradients by output index → gradient of the rows that the encoder starts from [B·T, H]. */
   backward(gradients: ReadonlyMap<number, Value>): Value;
 }
 
 /** The embedding layer's normalisation and `blocks` encoder blocks, on summed embeddings [B·T, H]. */
 export function encoder(trace: Trace, embedded: Value, attentionBias: Value, blocks: number): Encoder {
-  const { ops } = trace;
   const norm = layerNorm(trace, 'bert.embeddings.LayerNorm', embedded);
   const start = dropout(trace, 'bert.embeddings.dropout', norm.output);
+  const above = encoderFrom(trace, 0, start.output, attentionBias, blocks);
+  return { ...above, backward: (gradients) => norm.backward(start.backward(above.backward(gradients))) };
+}
+
+/** Blocks `from` to `blocks` alone, on the rows [B·T, H] that those below give. */
+export function encoderFrom(trace: Trace, from: number, rows: Value, attentionBias: Value, blocks: number): Encoder {
   const layers: Layer[] = [];
-  const outputs = [start.output];
-  for (let i = 0; i < blocks; i++) {
-    const layer = block(trace, `bert.encoder.layer.${i}`, outputs[i] as Value, attentionBias);
-    layers.push(layer);
-    outputs.push(layer.output);
+  const outputs = new Map([[from, rows]]);
+  for (let i = from; i < blocks; i++) {
+    layers[i] = block(trace, `bert.encoder.layer.${i}`, outputs.get(i) as Value, attentionBias);
+    outputs.set(i + 1, layers[i]?.output as Value);
   }
   return {
     outputs,
+    blocks,
     backward(gradients) {
       let flowing: Value | undefined;
-      for (let i = blocks; i >= 0; i--) {
+      for (let i = blocks; i >= from; i--) {
         const here = gradients.get(i);
-        if (here !== undefined) flowing = flowing === undefined ? here : ops.add(flowing, here);
-        if (i > 0 && flowing !== undefined) flowing = (layers[i - 1] as Layer).backward(flowing);
+        if (here !== undefined) flowing = flowing === undefined ? here : trace.ops.add(flowing, here);
+        if (i > from && flowing !== undefined) flowing = (layers[i - 1] as Layer).backward(flowing);
       }
-      return norm.backward(start.backward(flowing as Value));
+      return flowing as Value;
     },
   };
 }

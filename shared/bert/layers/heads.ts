@@ -1,4 +1,5 @@
 import type { Value } from '../../engine/graph.ts';
+import { frozenMean } from '../frozen-part.ts';
 import { meanLayersOf } from '../parameters.ts';
 import { dropout } from './dropout.ts';
 import type { Encoder } from './encoder.ts';
@@ -15,8 +16,8 @@ export interface FeatureHead {
 /** tanh(dense([CLS])): Devlin et al. 2019. */
 export function poolerHead(trace: Trace, encoded: Encoder): FeatureHead {
   const { ops, config, batch, tokens } = trace;
-  const last = encoded.outputs.length - 1;
-  const first = ops.slice(ops.reshape(encoded.outputs[last] as Value, [batch, tokens, config.hiddenSize]), 1, 0, 1);
+  const last = encoded.blocks;
+  const first = ops.slice(ops.reshape(encoded.outputs.get(last) as Value, [batch, tokens, config.hiddenSize]), 1, 0, 1);
   const dense = linear(trace, 'bert.pooler.dense', ops.reshape(first, [batch, config.hiddenSize]));
   const pooled = ops.tanh(dense.output);
   return {
@@ -34,14 +35,17 @@ export function poolerHead(trace: Trace, encoded: Encoder): FeatureHead {
 /**
  * Mean over the attention mask of chosen layers' token vectors, concatenated; centred and whitened by a fixed, public
  * dense layer (`head.dense`); unit length. The modules Transformer, Pooling, Dense, Normalize of sentence-transformers.
+ * A layer below the encoder's start has its mean fed; nothing below it trains, so no gradient goes there.
  * @param meanMask [B, T, 1]: mask / number of unmasked tokens.
  */
 export function meanHead(trace: Trace, encoded: Encoder, meanMask: Value): FeatureHead {
-  const { ops, config, batch, tokens } = trace;
+  const { ops, config, batch } = trace;
   const layers = meanLayersOf(config);
   const means = layers.map((layer) => {
-    const vectors = ops.reshape(encoded.outputs[layer] as Value, [batch, tokens, config.hiddenSize]);
-    return ops.reduceSum(ops.mul(vectors, meanMask), [1]);
+    const rows = encoded.outputs.get(layer);
+    return rows === undefined
+      ? ops.feed(frozenMean(layer), [batch, config.hiddenSize])
+      : meanOfRows(trace, rows, meanMask);
   });
   const dense = linear(trace, 'head.dense', ops.concat(means, 1));
   const unit = unitLength(trace, dense.output);
@@ -57,6 +61,11 @@ export function meanHead(trace: Trace, encoded: Encoder, meanMask: Value): Featu
       );
     },
   };
+}
+
+/** Mean over the mask of token vectors [B·T, H]: [B, H]. */
+export function meanOfRows({ ops, batch, tokens, config }: Trace, rows: Value, meanMask: Value): Value {
+  return ops.reduceSum(ops.mul(ops.reshape(rows, [batch, tokens, config.hiddenSize]), meanMask), [1]);
 }
 
 /** z / max(‖z‖, 1e-12) by rows; dz = (du − u(u·du)) / ‖z‖. */

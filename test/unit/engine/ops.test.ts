@@ -32,6 +32,7 @@ function program(train: 'all' | readonly number[]): Graph {
     lora,
     trains: (name) => names.has(name),
     dropout: false,
+    from: 0,
   });
 }
 
