@@ -41,7 +41,7 @@ export async function clientRound(
 ): Promise<MaskedStream> {
   const mechanism = benchMechanism(dimension, clients);
   const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: mechanism.localSigma }));
-  const noised = await noisedStream(sum, mechanism, rng, 1, noise);
+  const noised = await noisedStream(sum, mechanism, rng, 1, noise, rng.bytes(32));
   const masked = await maskStream(noised, streams(clients, rng), CHUNK_BYTES);
   for (let i = 0; i < masked.count; i++) sent((await masked.chunk(i)).bytes);
   return masked;

@@ -21,7 +21,7 @@ try {
     const names: string[] = [];
     for (let at = 0; at < 4 * dimension; at += CHUNK_BYTES)
       names.push(await blobs.putBlob(random.slice(0, Math.min(CHUNK_BYTES, 4 * dimension - at))));
-    for (const [i, name] of names.entries()) addInto(accumulator, await blobs.getBlob(name), (i * CHUNK_BYTES) / 4);
+    for (const [i, name] of names.entries()) addInto(accumulator, await blobs.getBlob(name), (i * CHUNK_BYTES) / 4, 32);
   }
   await removeMasks(accumulator, { selfSeeds: streams(clients, systemRng), pairwise: [], surplus: [] });
   console.log(JSON.stringify({ held: mostResident() }));

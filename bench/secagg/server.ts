@@ -16,7 +16,7 @@ export async function serverRows(dimension: number): Promise<BenchRow[]> {
   });
   const added = await leastSpent(3, () => {
     for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
-      addInto(accumulator, bytes.subarray(at, at + CHUNK_BYTES), at / 4);
+      addInto(accumulator, bytes.subarray(at, at + CHUNK_BYTES), at / 4, 32);
   });
   const small = new Uint32Array(100_000);
   const dropped = systemRng.bytes(32);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { packedBytes } from '../../shared/kernels/packing.ts';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
 import { formatBytes, formatDelta, table } from '../../shared/node/format.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
@@ -37,7 +38,7 @@ export function planCommand(): Command {
           String(clipOf(stage)),
           releases.rounds === 0 ? 'none' : s.noiseMultiplier.toFixed(4),
           String(s.dimension),
-          formatBytes(4 * s.dimension * rounds),
+          formatBytes(packedBytes(s.dimension, plan.secureAggregation.ringBits) * rounds),
         ];
       });
       for (const line of table([

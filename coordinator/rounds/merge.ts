@@ -1,11 +1,13 @@
 import { meanUpdate } from '../../shared/aggregation/fedavg.ts';
 import { createIterateAverage } from '../../shared/aggregation/iterate-average.ts';
 import { createServerOptimizer, type ServerOptimizerSpec } from '../../shared/aggregation/server-optimizers.ts';
-import { decode } from '../../shared/privacy/mechanism.ts';
+import { fromHex } from '../../shared/core/bytes.ts';
+import { decodeSum } from '../../shared/privacy/decode-sum.ts';
 import { openWeighted, type WeightTotal } from '../../shared/privacy/weighted-sum.ts';
 import { stageMechanism } from '../../shared/protocol/commitment.ts';
 import type { PlanStage } from '../../shared/protocol/plan.ts';
 import { clipOf, weightingOf } from '../../shared/protocol/plan-stage.ts';
+import { rotationSeed } from '../../shared/secagg/keys.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
 import { learningRateAt } from '../../shared/training/schedules.ts';
 import { decodeOptimizerState, encodeOptimizerState } from './optimizer-state.ts';
@@ -31,7 +33,7 @@ export async function merge(journal: RunJournal, stage: number, outcome: Summed)
     optimizerSpec(plan, journal.record.iterates.length),
     decodeOptimizerState(await ports.store.getBlob(pointer.optimizer)),
   );
-  const { mean, weight } = meanOf(journal, stage, outcome);
+  const { mean, weight } = await meanOf(journal, stage, outcome);
   const weights = optimizer.step(await journal.vector(pointer.iterate, stage), mean);
   const average = createIterateAverage(plan.server.average, await lastIterates(journal, stage));
   average.push(weights);
@@ -53,15 +55,15 @@ export function optimizerSpec({ server, rounds }: PlanStage, done: number): Serv
   return { optimizer, learningRate: Math.max(rate, Number.MIN_VALUE), momentum };
 }
 
-function meanOf(
+async function meanOf(
   journal: RunJournal,
   stage: number,
-  { survivors, sum, noise }: Summed,
-): { readonly mean: Float64Array; readonly weight: WeightTotal | undefined } {
+  { survivors, sum, sid, noise }: Summed,
+): Promise<{ readonly mean: Float64Array; readonly weight: WeightTotal | undefined }> {
   const { terms, consented } = journal.record;
   const plan = journal.planStage(stage);
   const mechanism = stageMechanism(terms, stage);
-  const real = decode(sum, mechanism);
+  const real = await decodeSum(sum, mechanism, rotationSeed(fromHex(sid)));
   const weighting = weightingOf(plan);
   if (weighting !== undefined) return openWeighted(real, noise.sigma / mechanism.scale, weighting, clipOf(plan));
   if (plan.algorithm === 'dp-fedsgd') {

@@ -1,11 +1,11 @@
 import { base64, fromHex } from '../../shared/core/bytes.ts';
-import { LIMITS } from '../../shared/core/limits.ts';
 import { stageMechanism } from '../../shared/protocol/commitment.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import { sentBound } from '../../shared/protocol/plan-stage.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
+import { chunkBytesOf } from '../../shared/secagg/upload-shape.ts';
 import type { RunJournal } from './run-journal.ts';
 import type { RunRecord } from './run-log.ts';
 
@@ -34,7 +34,7 @@ export async function roundConfig(
     layoutSha256: stageTerms.layoutSha256,
     ledger: await planProof(journal),
     dimension: stageTerms.dimension,
-    ringBits: ringBits as 32,
+    ringBits,
     scale: stageTerms.scale,
     l2Clip: sentBound(journal.planStage(stage)),
     committedSigma: stageMechanism(terms, stage).committedSigma,
@@ -49,7 +49,7 @@ export async function roundConfig(
       consistentMs: phase,
       unmaskMs: phase,
     },
-    chunkBytes: LIMITS.chunkBytes,
+    chunkBytes: chunkBytesOf(ringBits),
   };
 }
 

@@ -15,6 +15,7 @@ import {
 } from '../../shared/secagg/messages.ts';
 import { messageFor, openManifest, serverReduce, startServer } from '../../shared/secagg/server.ts';
 import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
+import { chunkLength, chunkRange, uploadBytes } from '../../shared/secagg/upload-shape.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
 import { type RoundEvent, roundEvent } from './round-events.ts';
@@ -230,7 +231,7 @@ export class RoundSession {
         unmasked: answers.unmask.size,
       },
       seconds: { ...this.#marks },
-      bytesUpPerClient: config.dimension * 4,
+      bytesUpPerClient: uploadBytes(config),
     };
   }
 
@@ -320,7 +321,8 @@ export class RoundSession {
 
   async #add(manifest: MessageBody<'masked'>): Promise<void> {
     for (const [index, sha256] of manifest.chunks.entries()) {
-      addInto(this.#accumulator, await this.#ports.store.getBlob(sha256), (index * manifest.chunkBytes) / 4);
+      const [begin] = chunkRange(this.config, index);
+      addInto(this.#accumulator, await this.#ports.store.getBlob(sha256), begin, this.config.ringBits);
     }
   }
 
@@ -365,8 +367,4 @@ function openManifestOrUndefined(
     if (error instanceof TacitError) return undefined;
     throw error;
   }
-}
-
-function chunkLength(config: SecaggConfig, index: number): number {
-  return Math.min(config.chunkBytes, config.dimension * 4 - index * config.chunkBytes);
 }

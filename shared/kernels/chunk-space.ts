@@ -1,9 +1,16 @@
+import { littleEndianBytes } from '../core/keystream.ts';
+import { type HadamardKernels, hadamardInWasm } from './hadamard.ts';
+import { hadamardInTypeScript } from './hadamard-js.ts';
 import { Workspace } from './module.ts';
+import { openPacking, PACKING_SPARE, type PackingKernels, packedBytes, type RingBits } from './packing.ts';
 import { type PackedTable, type RingKernels, ringInWasm } from './ring.ts';
 import { ringInTypeScript } from './ring-js.ts';
 
 /** Words that go through the kernels at a time: quantisation, noise and masks are made in chunks of this size. */
 export const CHUNK_WORDS = 2 ** 18;
+
+/** Most numbers of a block of a rotation: the last of 2^16 and what is left over. */
+export const BLOCK_NUMBERS = 2 ** 17;
 
 /** What a table is packed from; see the alias table of shared/privacy. */
 interface Table {
@@ -22,22 +29,34 @@ const TABLE_WORDS = 40 * 2 ** 16;
  */
 export class ChunkSpace {
   readonly ring: RingKernels;
+  readonly hadamard: HadamardKernels;
   /** What is being made; words to be added to it; their values before rounding. */
   readonly target: Uint32Array;
   readonly words: Uint32Array;
   readonly values: Float32Array;
   readonly ties: Uint32Array;
+  /** One block of a rotation, and the signs of its numbers. */
+  readonly block: Float64Array;
+  readonly signs: Uint32Array;
+  readonly #packing: PackingKernels;
+  readonly #travelling: Uint8Array;
   readonly #tables: Uint32Array;
   readonly #packed = new Map<Table, PackedTable>();
   #used = 0;
 
   private constructor() {
-    const space = new Workspace(4 * (4 * CHUNK_WORDS + TABLE_WORDS));
+    const block = 8 * BLOCK_NUMBERS + BLOCK_NUMBERS / 8;
+    const space = new Workspace(4 * (5 * CHUNK_WORDS + TABLE_WORDS) + PACKING_SPARE + block);
     this.ring = ringInWasm(space) ?? ringInTypeScript;
+    this.hadamard = hadamardInWasm(space) ?? hadamardInTypeScript;
+    this.#packing = openPacking(space);
     this.target = space.words(CHUNK_WORDS);
     this.words = space.words(CHUNK_WORDS);
     this.values = space.floats(CHUNK_WORDS);
     this.ties = space.words(CHUNK_WORDS);
+    this.block = space.doubles(BLOCK_NUMBERS);
+    this.signs = space.words(BLOCK_NUMBERS / 32);
+    this.#travelling = space.bytes(4 * CHUNK_WORDS + PACKING_SPARE);
     this.#tables = space.words(TABLE_WORDS);
   }
 
@@ -72,8 +91,16 @@ export class ChunkSpace {
     return packed;
   }
 
+  /** The low bits of words of this space next to one another; good until the next call. */
+  pack(words: Uint32Array, bits: RingBits): Uint8Array {
+    if (bits === 32) return littleEndianBytes(words);
+    this.#packing.pack(this.#travelling, words, bits);
+    return this.#travelling.subarray(0, packedBytes(words.length, bits));
+  }
+
   #erase(words: number): void {
     for (const part of [this.target, this.words, this.values]) part.fill(0, 0, words);
+    this.block.fill(0, 0, words);
   }
 }
 

@@ -59,12 +59,16 @@ export class Workspace {
     return new Float32Array(this.#buffer, this.#take(4 * count), count);
   }
 
+  doubles(count: number): Float64Array {
+    return new Float64Array(this.#buffer, this.#take(8 * count), count);
+  }
+
   bytes(count: number): Uint8Array {
     return new Uint8Array(this.#buffer, this.#take(count), count);
   }
 
   /** Byte offset of a view, for a kernel. @throws RangeError for a view of other memory */
-  at(view: Uint32Array | Float32Array | Uint8Array): number {
+  at(view: Uint32Array | Float32Array | Float64Array | Uint8Array): number {
     if (view.buffer !== this.#buffer) throw new RangeError('the view is not of this workspace');
     return view.byteOffset;
   }

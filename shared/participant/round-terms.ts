@@ -22,7 +22,7 @@ function problemOf(config: SecaggConfig, terms: Terms): string | undefined {
   const stage = terms.stages[config.stage];
   const plan = terms.plan.stages[config.stage];
   if (stage === undefined || plan === undefined) return `the plan has no stage ${config.stage}`;
-  const { minimumCohort, colluders, maximumCohort } = terms.plan.secureAggregation;
+  const { minimumCohort, colluders, maximumCohort, ringBits } = terms.plan.secureAggregation;
   const { committedSigma } = stageMechanism(terms, config.stage);
   if (config.committedSigma !== committedSigma)
     return `noise of ${config.committedSigma} where ${committedSigma} was committed`;
@@ -30,6 +30,7 @@ function problemOf(config: SecaggConfig, terms: Terms): string | undefined {
     return `cohort ${config.minimumCohort} with ${config.colluders} colluder(s) where ${minimumCohort} with ${colluders} were committed`;
   if (config.cohort.length > maximumCohort)
     return `a cohort of ${config.cohort.length} where the noise is shared by at most ${maximumCohort}`;
+  if (config.ringBits !== ringBits) return `a ring of ${config.ringBits} bits where ${ringBits} were committed`;
   const same =
     config.scale === stage.scale &&
     config.l2Clip === sentBound(plan) &&

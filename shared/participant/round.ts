@@ -4,7 +4,6 @@ import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Signer } from '../core/signing.ts';
-import type { NoiseComponent } from '../privacy/component-noise.ts';
 import { checkUpdate, type MechanismParameters } from '../privacy/mechanism.ts';
 import { noisedStream } from '../privacy/noised-stream.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
@@ -15,7 +14,6 @@ import type { RoundPhase } from '../protocol/views.ts';
 import { decodeWeightsManifest } from '../protocol/weights-manifest.ts';
 import { clientReduce, startClient } from '../secagg/client.ts';
 import type { ClientEffect, ClientEvent, ClientState } from '../secagg/client-state.ts';
-import type { MaskStream } from '../secagg/mask.ts';
 import { type MaskedStream, maskStream } from '../secagg/masked-stream.ts';
 import { openMessage, type RosterEntry, type SecaggConfig, type ServerMessageName } from '../secagg/messages.ts';
 import { bytesToFloat32 } from '../tensor/float32.ts';
@@ -163,7 +161,7 @@ export class RoundParticipant {
           });
           break;
         case 'mask':
-          await this.#mask(effect.noise, effect.streams);
+          await this.#mask(effect);
           break;
         case 'abort':
           throw new TacitError(effect.code, effect.reason, {
@@ -180,11 +178,11 @@ export class RoundParticipant {
     await this.#c.send(frame);
   }
 
-  async #mask(noise: readonly NoiseComponent[], streams: readonly MaskStream[]): Promise<void> {
+  async #mask({ noise, streams, rotation }: Extract<ClientEffect, { kind: 'mask' }>): Promise<void> {
     this.#phase('upload');
     const { sum, units } = this.#update as Update;
     this.#update = undefined;
-    const noised = await noisedStream(sum, this.#mechanism, this.#c.rng, units, noise);
+    const noised = await noisedStream(sum, this.#mechanism, this.#c.rng, units, noise, rotation);
     const stream = await maskStream(noised, streams, this.#config.chunkBytes);
     await this.#c.upload(stream, this.#config, this.#abort.signal);
     const hashes = stream.hashes();
@@ -192,7 +190,7 @@ export class RoundParticipant {
     this.#c.emit({
       kind: 'uploaded',
       round: this.#config.round,
-      bytes: 4 * stream.dimension,
+      bytes: stream.bytes,
       sha256: sha256Hex(...hashes.map(fromHex)),
       firstBytes: hex(bytes.subarray(0, 32)),
     });

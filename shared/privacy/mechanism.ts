@@ -1,23 +1,27 @@
 import type { Rng } from '../core/rng.ts';
+import { sumOfSquares } from '../kernels/squares.ts';
 import type { NoiseComponent } from './component-noise.ts';
 import { addNoise, discreteGaussian, randomWords } from './discrete-gaussian.ts';
 import { checked, privacyError } from './errors.ts';
-import { FLOAT_SLACK, type MechanismParameters } from './mechanism-parameters.ts';
+import type { MechanismParameters } from './mechanism-parameters.ts';
+import { blockAt, rotationBlocks } from './rotation-blocks.ts';
+import { FLOAT_SLACK } from './rounded-noise.ts';
 
+export type { MechanismDemand } from './mechanism-demand.ts';
 export {
   committedSigma,
   effectiveNoiseMultiplier,
-  type MechanismDemand,
   type MechanismParameters,
   mechanismParameters,
   transportParameters,
 } from './mechanism-parameters.ts';
 
 /**
- * A client's clipped sum made private: scaled, rounded by ⌊x + u⌋ with u uniform, discrete Gaussian noise added, reduced
- * modulo 2^b. An empty batch is a vector of zeros with 0 examples, and gets the same noise.
+ * A client's clipped sum made private where it stays: scaled, rounded by ⌊x + u⌋ with u uniform, discrete Gaussian noise added,
+ * reduced modulo 2^32. An empty batch is a vector of zeros with 0 examples, and gets the same noise. What travels is made by
+ * `noisedStream`.
  * @param clippedSum - Σ of the examples' clipped gradients, length `parameters.dimension`
- * @param parameters - from {@link mechanismParameters}
+ * @param parameters - from {@link mechanismParameters}, of a ring of 32 bits
  * @param rng - source of all randomness; systemRng in production
  * @param examples - how many examples the sum is over; its norm may not exceed examples·l2Clip
  * @throws PRIVACY_VECTOR_INVALID for a wrong length, NaN or infinity; PRIVACY_NORM_EXCEEDED; PRIVACY_RING_WRAPS
@@ -31,14 +35,6 @@ export function privatise(
   checkUpdate(clippedSum, parameters, examples);
   const values = roundDithered(clippedSum, parameters.scale, rng);
   addNoise(discreteGaussian(parameters.localSigma), values, rng);
-  return reduced(values, parameters.ringBits);
-}
-
-/** Modulo 2^bits, in place. */
-function reduced(values: Uint32Array, bits: number): Uint32Array {
-  if (bits === 32) return values;
-  const mask = 2 ** bits - 1;
-  for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) & mask;
   return values;
 }
 
@@ -58,15 +54,13 @@ export function checkComponents(components: readonly NoiseComponent[], parameter
 }
 
 /**
- * The real sum out of the unmasked ring sum: centred in [−2^(b−1), 2^(b−1)), divided by the scale.
+ * The real vector out of what {@link privatise} made: centred in [−2^31, 2^31), divided by the scale. Sums that travelled are
+ * opened by `decodeSum`.
  * @throws PRIVACY_VECTOR_INVALID for a wrong length
  */
-export function decode(ringSum: Uint32Array, parameters: MechanismParameters): Float64Array {
-  if (ringSum.length !== parameters.dimension) throw wrongLength(ringSum.length, parameters.dimension);
-  const shift = 32 - parameters.ringBits;
-  const out = new Float64Array(ringSum.length);
-  for (let i = 0; i < out.length; i++) out[i] = (((ringSum[i] as number) << shift) >> shift) / parameters.scale;
-  return out;
+export function decode(values: Uint32Array, { dimension, scale }: MechanismParameters): Float64Array {
+  if (values.length !== dimension) throw wrongLength(values.length, dimension);
+  return Float64Array.from(values, (x) => (x | 0) / scale);
 }
 
 /**
@@ -76,13 +70,7 @@ export function decode(ringSum: Uint32Array, parameters: MechanismParameters): F
 export function checkUpdate(sum: Float32Array | Float64Array, parameters: MechanismParameters, examples: number): void {
   checked('examples', examples, { min: 0, integer: true });
   if (sum.length !== parameters.dimension) throw wrongLength(sum.length, parameters.dimension);
-  let square = 0;
-  let largest = 0;
-  for (let i = 0; i < sum.length; i++) {
-    const x = sum[i] as number;
-    square += x * x;
-    if (Math.abs(x) > largest) largest = Math.abs(x);
-  }
+  const { square, largest } = extent(sum, parameters);
   if (!Number.isFinite(square)) {
     throw privacyError('PRIVACY_VECTOR_INVALID', 'the sum has NaN or infinite elements', {
       fix: 'Lower the learning rate; training has diverged. Nothing was sent.',
@@ -97,15 +85,40 @@ export function checkUpdate(sum: Float32Array | Float64Array, parameters: Mechan
       },
     );
   }
-  if (largest > parameters.elementLimit) {
+  if (largest > parameters.blockLimit) {
+    const what = parameters.blockLength === 1 ? 'an element' : 'the length of a block';
     throw privacyError(
       'PRIVACY_RING_WRAPS',
-      `an element is ${largest}, above ${parameters.elementLimit}, and could leave the ring`,
+      `${what} is ${largest}, above ${parameters.blockLimit}, and the sum could leave the ring`,
       {
         fix: 'Use fewer examples a round or a ring with more bits. Nothing was sent.',
       },
     );
   }
+}
+
+/** ‖sum‖², and the largest L2 norm of a block: of an element, where nothing is rotated. */
+function extent(
+  sum: Float32Array | Float64Array,
+  { dimension, blockLength }: MechanismParameters,
+): { square: number; largest: number } {
+  let square = 0;
+  let largest = 0;
+  if (blockLength === 1) {
+    for (let i = 0; i < sum.length; i++) {
+      const x = sum[i] as number;
+      square += x * x;
+      if (Math.abs(x) > largest) largest = Math.abs(x);
+    }
+    return { square, largest };
+  }
+  const blocks = rotationBlocks(dimension);
+  for (let k = 0; k < blocks.count; k++) {
+    const block = sumOfSquares(sum.subarray(...blockAt(blocks, dimension, k)));
+    square += block;
+    largest = Math.max(largest, Math.sqrt(block));
+  }
+  return { square, largest };
 }
 
 /** ⌊x·s + u⌋ modulo 2^32, u uniform on multiples of 2^-32 plus half of one. */

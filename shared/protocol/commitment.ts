@@ -155,7 +155,8 @@ function sumMechanism(plan: Plan, index: number, dimension: number, noiseMultipl
   const cohort = { dimension, minimumCohort, colluders, cohortMax: maximumCohort, ringBits };
   if (stage.algorithm === 'local-dp-sgd' || stage.algorithm === 'none')
     return transportParameters(cohort, sentBound(stage));
-  return mechanismParameters({ ...cohort, l2Clip: sentBound(stage), noiseMultiplier });
+  const oneUnit = contributionOf(stage.algorithm) === 'model-delta';
+  return mechanismParameters({ ...cohort, l2Clip: sentBound(stage), noiseMultiplier, oneUnit });
 }
 
 function same(a: number, b: number): boolean {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
+import { RING_BITS } from '../kernels/packing.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 import { stageSchema, weightingOf } from './plan-stage.ts';
 
@@ -98,7 +99,8 @@ const schema = z.strictObject({
     colluders: z.number().int().min(0).max(500),
     /** Most clients in one round; the ring is sized for it. */
     maximumCohort: z.number().int().min(5).max(64).default(16),
-    ringBits: z.literal(32).default(32),
+    /** b: sums are taken mod 2^b and uploads have b bits a number. Below 32 rounding and wrap-around leave less room. */
+    ringBits: z.literal(RING_BITS).default(32),
   }),
   deadlines: z.strictObject({
     /** Waiting for enough participants before a round. */

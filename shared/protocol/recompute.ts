@@ -1,4 +1,5 @@
 import { errorCode, type TacitError } from '../core/errors.ts';
+import type { RingBits } from '../kernels/packing.ts';
 import type { Entry } from '../ledger/entries.ts';
 import type { Recomputed } from '../ledger/verify-plans.ts';
 import { type ClaimedStage, guaranteesFor, type PrivacyUnit } from '../privacy/guarantee.ts';
@@ -68,5 +69,6 @@ function demandOf(
   const stage = { dimension, l2Clip: clip, noiseMultiplier: Number(noiseMultiplier) };
   // Its noise may count on nobody else's, whatever cohort the plan has.
   if (contributionOf(algorithm) === 'noisy-local-steps') return siloDemand(stage);
-  return { ...stage, minimumCohort, colluders, cohortMax, ringBits };
+  const oneUnit = contributionOf(algorithm) === 'model-delta';
+  return { ...stage, minimumCohort, colluders, cohortMax, ringBits: ringBits as RingBits, oneUnit };
 }

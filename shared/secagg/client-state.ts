@@ -30,7 +30,13 @@ export type ClientEffect =
   /** `masked` is the upload's manifest: it goes with the chunks; all others go over the control channel. */
   | { readonly kind: 'send'; readonly name: ClientMessageName; readonly signed: Signed }
   /** Add the noise with `noisedStream`, call `maskStream` on the result, then come back with `masked`. */
-  | { readonly kind: 'mask'; readonly noise: readonly NoiseComponent[]; readonly streams: readonly MaskStream[] }
+  | {
+      readonly kind: 'mask';
+      readonly noise: readonly NoiseComponent[];
+      readonly streams: readonly MaskStream[];
+      /** Seed of the session's rotation, which everybody may know. */
+      readonly rotation: Uint8Array;
+    }
   | { readonly kind: 'abort'; readonly code: SecaggErrorCode; readonly reason: string }
   | { readonly kind: 'done' };
 

@@ -8,7 +8,7 @@ import { dealShares, eraseShares, openInbox } from './client-secrets.ts';
 import type { ClientEffect, ClientEvent, ClientState, ClientStep, Fixed, Joined, Progress } from './client-state.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { sessionGraph } from './graph.ts';
-import { erase, keyPair, pairMaskKey, selfMaskKey, sharedSecret } from './keys.ts';
+import { erase, keyPair, pairMaskKey, rotationSeed, selfMaskKey, sharedSecret } from './keys.ts';
 import type { MaskStream } from './mask.ts';
 import {
   bytes,
@@ -25,6 +25,7 @@ import {
 } from './messages.ts';
 import { noiseOf, openedSeed, sessionLadder, surplusCount, surplusSeeds } from './noise-seeds.ts';
 import type { BlindedShare, HeldShares } from './shares.ts';
+import { chunkCount } from './upload-shape.ts';
 
 export interface ClientOptions {
   readonly clientId: string;
@@ -186,7 +187,7 @@ function onInbox(progress: Extract<Progress, { step: 'shared' }>, fixed: Fixed, 
   erase(channel.secretKey, mask.secretKey, seed, noiseSeed);
   return {
     progress: { step: 'masking', ...joined, members, held },
-    effects: [record(fixed, 'masked', null), { kind: 'mask', noise, streams }],
+    effects: [record(fixed, 'masked', null), { kind: 'mask', noise, streams, rotation: rotationSeed(context.sid) }],
   };
 }
 
@@ -197,7 +198,7 @@ function onMasked(state: ClientState, fixed: Fixed, chunks: readonly string[]): 
   if (progress.step !== 'masking') {
     throw new TacitError<SecaggErrorCode>('SECAGG_WRONG_PHASE', `masked while this client is at "${progress.step}"`);
   }
-  const expected = Math.ceil((config.dimension * 4) / config.chunkBytes);
+  const expected = chunkCount(config);
   if (chunks.length !== expected) {
     throw new TacitError<SecaggErrorCode>('SECAGG_SHAPE', `${chunks.length} chunks where the session has ${expected}`);
   }

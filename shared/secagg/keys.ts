@@ -2,6 +2,7 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as sha256Hash } from '@noble/hashes/sha2.js';
 import nacl from 'tweetnacl';
 import { concat, fromHex, hex, utf8 } from '../core/bytes.ts';
+import { sha256 } from '../core/hash.ts';
 import { nativeCrypto } from '../core/native.ts';
 import type { Rng } from '../core/rng.ts';
 import { checkNonZero } from './key-checks.ts';
@@ -101,6 +102,11 @@ export function nextNoiseSeed(seed: Uint8Array, context: KeyContext, clientId: s
 /** Key of the keystream that one component of a client's noise is made of. */
 export function noiseKey(seed: Uint8Array, context: KeyContext, clientId: string, component: number): Uint8Array {
   return derive(seed, context, 'noise', clientId, String(component));
+}
+
+/** Seed of the session's rotation: no secret, but nobody knows it before every honest client has chosen its nonce. */
+export function rotationSeed(sid: Uint8Array): Uint8Array {
+  return sha256(utf8('secagg/1/rotation\0'), sid);
 }
 
 /** Overwrites secrets. The engine may have copied them before; this removes the ones we know of. */

@@ -2,6 +2,14 @@ import { TacitError } from '../core/errors.ts';
 import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
 import { Workspace } from '../kernels/module.ts';
+import {
+  openPacking,
+  PACKING_SPARE,
+  type PackingKernels,
+  packedBytes,
+  type RingBits,
+  wordsIn,
+} from '../kernels/packing.ts';
 import { type RingKernels, ringInWasm } from '../kernels/ring.ts';
 import { ringInTypeScript } from '../kernels/ring-js.ts';
 import { addComponents, type NoiseComponent } from '../privacy/component-noise.ts';
@@ -64,24 +72,25 @@ export async function addMasks(
 }
 
 /**
- * Adds one chunk of an upload to the server's accumulator, mod 2^32.
- * @param chunk - little-endian 32-bit words
+ * Adds one chunk of an upload to the server's accumulator, mod 2^32, of which the low b bits are the sum mod 2^b.
+ * @param chunk - words of b bits, see packing
  * @param offset - position of its first word in the vector
  * @throws SECAGG_SHAPE when it does not lie inside the vector
  */
-export function addInto(accumulator: Uint32Array, chunk: Uint8Array, offset: number): void {
-  if (chunk.length % 4 !== 0 || offset < 0 || offset + chunk.length / 4 > accumulator.length) {
+export function addInto(accumulator: Uint32Array, chunk: Uint8Array, offset: number, bits: RingBits): void {
+  const count = wordsIn(chunk.length, bits);
+  if (chunk.length !== packedBytes(count, bits) || offset < 0 || offset + count > accumulator.length) {
     throw new TacitError<SecaggErrorCode>(
       'SECAGG_SHAPE',
       `a chunk of ${chunk.length} bytes at ${offset} does not fit ${accumulator.length} numbers`,
     );
   }
-  const from = littleEndianWords(chunk);
   tile ??= openTile();
-  for (let at = 0; at < from.length; at += TILE_WORDS) {
-    const words = tile.words.subarray(0, Math.min(TILE_WORDS, from.length - at));
+  for (let at = 0; at < count; at += TILE_WORDS) {
+    const words = tile.words.subarray(0, Math.min(TILE_WORDS, count - at));
     const target = tile.target.subarray(0, words.length);
-    words.set(from.subarray(at, at + words.length));
+    const begin = packedBytes(at, bits);
+    unpackInto(tile, words, chunk.subarray(begin, begin + packedBytes(words.length, bits)), bits);
     target.set(accumulator.subarray(offset + at, offset + at + words.length));
     tile.ring.add(target, words);
     accumulator.set(target, offset + at);
@@ -90,11 +99,29 @@ export function addInto(accumulator: Uint32Array, chunk: Uint8Array, offset: num
 
 /** What {@link addInto} copies into the kernels' memory and back at a time: in cache, and still faster than a loop over the whole. */
 const TILE_WORDS = 2 ** 14;
-let tile: { readonly ring: RingKernels; readonly target: Uint32Array; readonly words: Uint32Array } | undefined;
+let tile: Tile | undefined;
 
-function openTile(): NonNullable<typeof tile> {
-  const space = new Workspace(8 * TILE_WORDS);
+interface Tile {
+  readonly ring: RingKernels;
+  readonly packing: PackingKernels;
+  readonly target: Uint32Array;
+  readonly words: Uint32Array;
+  readonly packed: Uint8Array;
+}
+
+function unpackInto({ packing, packed }: Tile, words: Uint32Array, piece: Uint8Array, bits: RingBits): void {
+  if (bits === 32) words.set(littleEndianWords(piece));
+  else {
+    packed.set(piece);
+    packing.unpack(words, packed, bits);
+  }
+}
+
+function openTile(): Tile {
+  const space = new Workspace(12 * TILE_WORDS + PACKING_SPARE);
   return {
+    packing: openPacking(space),
+    packed: space.bytes(4 * TILE_WORDS + PACKING_SPARE),
     ring: ringInWasm(space) ?? ringInTypeScript,
     target: space.words(TILE_WORDS),
     words: space.words(TILE_WORDS),

@@ -1,11 +1,12 @@
 import { TacitError } from '../core/errors.ts';
 import { sha256HexAsync } from '../core/hash.ts';
-import { littleEndianBytes } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
+import { packedBytes } from '../kernels/packing.ts';
 import type { NoisedStream } from '../privacy/noised-stream.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { addMasks, type MaskSource, type MaskStream, maskSource } from './mask.ts';
 import { checkMaskable, reused } from './mask-once.ts';
+import { chunkCount, chunkLength, chunkRange, type UploadShape, uploadBytes } from './upload-shape.ts';
 
 /** Only this module holds it, so only {@link maskStream} can make a {@link MaskedStream}. */
 const mint = Symbol('masked stream');
@@ -15,19 +16,18 @@ const mint = Symbol('masked stream');
  * from the same keys and compared with the hash of the first time: under one mask only one message ever leaves.
  */
 class Masked {
-  /** Numbers in the vector, and bytes of all chunks but the last. */
-  readonly dimension: number;
-  readonly chunkBytes: number;
-  /** Chunks in the upload. */
+  /** Bytes and chunks of the upload. */
+  readonly bytes: number;
   readonly count: number;
+  readonly #shape: UploadShape;
   readonly #hashes: (string | undefined)[];
   #source: { readonly noised: NoisedStream; readonly masks: readonly MaskSource[] } | undefined;
 
   constructor(key: symbol, noised: NoisedStream, masks: readonly MaskSource[], chunkBytes: number) {
     if (key !== mint) throw reused('a masked stream is made by maskStream only');
-    this.dimension = noised.dimension;
-    this.chunkBytes = chunkBytes;
-    this.count = Math.ceil((4 * noised.dimension) / chunkBytes);
+    this.#shape = { dimension: noised.dimension, ringBits: noised.ringBits, chunkBytes };
+    this.count = chunkCount(this.#shape);
+    this.bytes = uploadBytes(this.#shape);
     this.#hashes = new Array(this.count).fill(undefined);
     this.#source = { noised, masks };
   }
@@ -38,7 +38,7 @@ class Masked {
   }
 
   /**
-   * Chunk `index` of the upload with its SHA-256 (hex): little-endian words.
+   * Chunk `index` of the upload with its SHA-256 (hex): words of b bits, see packing.
    * @throws SECAGG_MASK_REUSED when the stream was closed, or what is under the mask has changed since the first time
    */
   async chunk(index: number): Promise<{ readonly bytes: Uint8Array; readonly sha256: string }> {
@@ -66,21 +66,22 @@ class Masked {
   async #make(index: number): Promise<Uint8Array> {
     if (this.#source === undefined) throw reused('the upload is over');
     const { noised, masks } = this.#source;
-    const begin = (index * this.chunkBytes) / 4;
-    const end = Math.min(begin + this.chunkBytes / 4, this.dimension);
+    const { dimension, ringBits } = this.#shape;
+    const [begin, end] = chunkRange(this.#shape, index);
     if (!(index >= 0 && begin < end))
       throw new TacitError<SecaggErrorCode>('SECAGG_SHAPE', `there is no chunk ${index}`);
-    const out = new Uint32Array(end - begin);
-    await ChunkSpace.use(Math.min(CHUNK_WORDS, this.dimension), async (space) => {
+    const out = new Uint8Array(chunkLength(this.#shape, index));
+    await ChunkSpace.use(Math.min(CHUNK_WORDS, dimension), async (space) => {
       for (let piece = Math.floor(begin / CHUNK_WORDS); piece * CHUNK_WORDS < end; piece++) {
         const first = piece * CHUNK_WORDS;
         const count = await noised.chunk(space, piece);
         await addMasks(space, count, first, masks);
         const from = Math.max(begin, first);
-        out.set(space.target.subarray(from - first, Math.min(end, first + count) - first), from - begin);
+        const words = space.target.subarray(from - first, Math.min(end, first + count) - first);
+        out.set(space.pack(words, ringBits), packedBytes(from - begin, ringBits));
       }
     });
-    return littleEndianBytes(out);
+    return out;
   }
 }
 
@@ -93,9 +94,10 @@ export function isMaskedStream(value: unknown): value is MaskedStream {
 }
 
 /**
- * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^32 (Bonawitz et al. 2017, Fig. 4), made when it is sent. A noised stream can be
+ * y = x + PRG(b_u) ± Σ PRG(k_uv) mod 2^b (Bonawitz et al. 2017, Fig. 4), made when it is sent: mod 2^32, of which the low b bits
+ * travel. A noised stream can be
  * masked once, because its noise protects one release only. Erases the streams' keys.
- * @param chunkBytes - a multiple of 4; of 1 MiB, and nothing is made twice
+ * @param chunkBytes - of a config; of `chunkBytesOf`, and nothing is made twice
  * @throws SECAGG_MASK_REUSED when the stream was masked before, or never noised, or there is no mask
  */
 export async function maskStream(

@@ -5,6 +5,7 @@ import { TacitError } from '../core/errors.ts';
 import { sha256 } from '../core/hash.ts';
 import { LIMITS } from '../core/limits.ts';
 import { type Signer, verifySignature } from '../core/signing.ts';
+import { RING_BITS } from '../kernels/packing.ts';
 import { MOST_SURPLUS_COMPONENTS } from '../privacy/noise-ladder.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import { boxBytes } from './shares.ts';
@@ -31,54 +32,58 @@ const deadline = z
   .min(1)
   .max(7 * 24 * 3_600_000);
 
-const config = z.strictObject({
-  protocol: z.literal(SECAGG_PROTOCOL),
-  run: id,
-  round: z.number().int().min(1).max(1e9),
-  /** 1 for the first session of a round, +1 for each retry. */
-  attempt: z.number().int().min(1).max(1e6),
-  stage: count(1000),
-  /** SHA-256 of the pinned roster; see `rosterHash`. */
-  rosterHash: hash,
-  /** The clients invited, sorted: n of the threshold rule. */
-  cohort: ids,
-  weightsSha256: hash,
-  layoutSha256: hash,
-  /** Where the plan stands in the public log, and the proof of it. Checked by the ledger client, bound here. */
-  ledger: z.strictObject({
-    index: count(Number.MAX_SAFE_INTEGER),
-    checkpoint: z.string().max(1 << 20),
-    inclusion: z.array(z.string().max(100)).max(64),
-  }),
-  /** d: numbers in the vector. */
-  dimension: z.number().int().min(1).max(LIMITS.updateElements),
-  ringBits: z.literal(32),
-  /** s: ring units per 1.0. */
-  scale: positive,
-  /** C: Euclidean bound that the engine enforced. */
-  l2Clip: positive,
-  /**
-   * σ of the discrete Gaussian noise that the honest clients of any opened sum have in it together, in ring units; each
-   * client's noise follows from it, see noise-ladder. 0 where the run promises no privacy.
-   */
-  committedSigma: z.number().min(0).max(1e8),
-  minimumCohort: count(MAX_CLIENTS),
-  /** T_c. */
-  colluders: count(MAX_CLIENTS),
-  /** t; recomputed by every client. */
-  threshold: count(MAX_CLIENTS),
-  /** Neighbours in the mask graph; recomputed by every client. */
-  degree: count(MAX_CLIENTS),
-  deadlines: z.strictObject({
-    /** Includes training. */
-    advertiseMs: deadline,
-    sharesMs: deadline,
-    maskedMs: deadline,
-    consistentMs: deadline,
-    unmaskMs: deadline,
-  }),
-  chunkBytes: z.number().int().min(4).max(LIMITS.chunkBytes).multipleOf(4),
-});
+const config = z
+  .strictObject({
+    protocol: z.literal(SECAGG_PROTOCOL),
+    run: id,
+    round: z.number().int().min(1).max(1e9),
+    /** 1 for the first session of a round, +1 for each retry. */
+    attempt: z.number().int().min(1).max(1e6),
+    stage: count(1000),
+    /** SHA-256 of the pinned roster; see `rosterHash`. */
+    rosterHash: hash,
+    /** The clients invited, sorted: n of the threshold rule. */
+    cohort: ids,
+    weightsSha256: hash,
+    layoutSha256: hash,
+    /** Where the plan stands in the public log, and the proof of it. Checked by the ledger client, bound here. */
+    ledger: z.strictObject({
+      index: count(Number.MAX_SAFE_INTEGER),
+      checkpoint: z.string().max(1 << 20),
+      inclusion: z.array(z.string().max(100)).max(64),
+    }),
+    /** d: numbers in the vector. */
+    dimension: z.number().int().min(1).max(LIMITS.updateElements),
+    /** b: sums are taken mod 2^b, and words of b bits travel. Below 32 the vector is rotated, see shared/privacy/rotation. */
+    ringBits: z.literal(RING_BITS),
+    /** s: ring units per 1.0. */
+    scale: positive,
+    /** C: Euclidean bound that the engine enforced. */
+    l2Clip: positive,
+    /**
+     * σ of the discrete Gaussian noise that the honest clients of any opened sum have in it together, in ring units; each
+     * client's noise follows from it, see noise-ladder. 0 where the run promises no privacy.
+     */
+    committedSigma: z.number().min(0).max(1e8),
+    minimumCohort: count(MAX_CLIENTS),
+    /** T_c. */
+    colluders: count(MAX_CLIENTS),
+    /** t; recomputed by every client. */
+    threshold: count(MAX_CLIENTS),
+    /** Neighbours in the mask graph; recomputed by every client. */
+    degree: count(MAX_CLIENTS),
+    deadlines: z.strictObject({
+      /** Includes training. */
+      advertiseMs: deadline,
+      sharesMs: deadline,
+      maskedMs: deadline,
+      consistentMs: deadline,
+      unmaskMs: deadline,
+    }),
+    chunkBytes: z.number().int().min(4).max(LIMITS.chunkBytes).multipleOf(4),
+  })
+  // No word lies in two chunks.
+  .refine(({ chunkBytes, ringBits }) => (8 * chunkBytes) % ringBits === 0, 'a chunk is whole words');
 
 const advertise = z.strictObject({
   session: hash,

@@ -5,6 +5,7 @@ import type { Graph } from './graph.ts';
 import { isContributory, keyPairOf } from './keys.ts';
 import { bytes, type MessageBody, type SecaggConfig } from './messages.ts';
 import { boxBytes, commitToNoise, commitToSeed, commitToShare, type SecretKind, type ShareLabel } from './shares.ts';
+import { chunkCount } from './upload-shape.ts';
 
 /** What the server insists on from one client. A failure costs that client its seat and nobody else anything. */
 
@@ -51,7 +52,7 @@ export function checkShares(body: MessageBody<'shares'>, holders: readonly strin
 
 /** The upload has the session's shape. */
 export function checkManifest(body: MessageBody<'masked'>, config: SecaggConfig): void {
-  const chunks = Math.ceil((config.dimension * 4) / config.chunkBytes);
+  const chunks = chunkCount(config);
   if (body.dimension !== config.dimension || body.chunkBytes !== config.chunkBytes || body.chunks.length !== chunks) {
     refuse(
       'SECAGG_SHAPE',

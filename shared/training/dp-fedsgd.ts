@@ -1,6 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
-import { FLOAT_SLACK } from '../privacy/mechanism-parameters.ts';
+import { FLOAT_SLACK } from '../privacy/rounded-noise.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import { type GradientRequest, recordParts, unitParts } from './gradient-parts.ts';
 

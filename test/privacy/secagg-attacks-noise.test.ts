@@ -125,7 +125,7 @@ describe('the same noised vectors under the masks of two sessions', () => {
     for (const id of ids) {
       const mask = (sign: 1 | -1): MaskStream => ({ key: seededRng(`mask ${session} ${id}`).bytes(32), sign });
       const upload = await maskStream(streams.get(id) as NoisedStream, [mask(1)], 4 * dimension);
-      addInto(sum, (await upload.chunk(0)).bytes, 0);
+      addInto(sum, (await upload.chunk(0)).bytes, 0, 32);
       await addStreams(sum, [mask(-1)]);
     }
     return sum;
@@ -135,7 +135,10 @@ describe('the same noised vectors under the masks of two sessions', () => {
     const streams = new Map<string, NoisedStream>();
     for (const [i, id] of six.entries()) {
       const update = new Float32Array(dimension).fill(0.01 * i);
-      streams.set(id, await noisedStream(update, mechanism, seededRng(`dither ${id}`), 1, noise(id)));
+      streams.set(
+        id,
+        await noisedStream(update, mechanism, seededRng(`dither ${id}`), 1, noise(id), new Uint8Array(32)),
+      );
     }
     const stolen = await opened(streams, six, 'round 1.1');
     addTo(stolen, await opened(streams, [c1, c2, c3, c4, c5], 'round 1.2'), -1);
@@ -235,7 +238,7 @@ describe('a session with other terms than were consented to', () => {
           });
         if (effect.kind === 'add')
           jobs.push(async () => {
-            for (const chunk of uploads.get(effect.clientId) ?? []) addInto(sum, chunk, 0);
+            for (const chunk of uploads.get(effect.clientId) ?? []) addInto(sum, chunk, 0, 32);
           });
         if (effect.kind === 'unmask') jobs.push(async () => removeMasks(sum, effect));
       }

@@ -39,7 +39,7 @@ function squaredNoise(mechanism: MechanismParameters): MechanismParameters {
 }
 
 function unchecked(mechanism: MechanismParameters): MechanismParameters {
-  return { ...mechanism, l2Clip: FAR, elementLimit: Number.POSITIVE_INFINITY };
+  return { ...mechanism, l2Clip: FAR, blockLimit: Number.POSITIVE_INFINITY };
 }
 
 /** Every record exactly once an epoch of 1/q rounds, in batches that are dealt once. */

@@ -1,6 +1,8 @@
 import { sha256Hex } from '../../shared/core/hash.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../../shared/kernels/chunk-space.ts';
+import { packedBytes, type RingBits } from '../../shared/kernels/packing.ts';
+import { packingInTypeScript } from '../../shared/kernels/packing-js.ts';
 import type { NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import type { MechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
@@ -12,8 +14,9 @@ export async function noisedWords(
   mechanism: MechanismParameters,
   seed: string,
   components: readonly NoiseComponent[],
+  rotation: Uint8Array = new Uint8Array(32),
 ): Promise<Uint32Array> {
-  const stream = await noisedStream(update, mechanism, seededRng(seed), 1, components);
+  const stream = await noisedStream(update, mechanism, seededRng(seed), 1, components, rotation);
   const out = new Uint32Array(update.length);
   await ChunkSpace.use(Math.min(CHUNK_WORDS, update.length), async (space) => {
     for (let at = 0; at < out.length; at += CHUNK_WORDS) {
@@ -29,6 +32,13 @@ export async function underMasks(values: Uint32Array, streams: readonly MaskStre
   await addStreams(values, streams);
   for (const { key } of streams) key.fill(0);
   return values;
+}
+
+/** Words as they travel. */
+export function packed(words: Uint32Array, bits: RingBits): Uint8Array {
+  const out = new Uint8Array(packedBytes(words.length, bits));
+  packingInTypeScript.pack(out, words, bits);
+  return out;
 }
 
 /** SHA-256 (hex) of each piece of `chunkBytes`, in order. */

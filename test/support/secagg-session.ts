@@ -1,9 +1,9 @@
 import { base64, utf8 } from '../../shared/core/bytes.ts';
 import { canonicalJson } from '../../shared/core/canonical.ts';
 import { sha256, sha256Hex } from '../../shared/core/hash.ts';
-import { littleEndianBytes } from '../../shared/core/keystream.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
+import type { RingBits } from '../../shared/kernels/packing.ts';
 import { addComponents, type NoiseComponent } from '../../shared/privacy/component-noise.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { componentsNeeded } from '../../shared/privacy/noise-ladder.ts';
@@ -15,7 +15,8 @@ import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '..
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import { serverReduce, startServer } from '../../shared/secagg/server.ts';
 import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
-import { chunkHashes, noisedWords, underMasks } from './masked-vector.ts';
+import { chunkRange } from '../../shared/secagg/upload-shape.ts';
+import { chunkHashes, noisedWords, packed, underMasks } from './masked-vector.ts';
 
 /** A whole session in one process: the reducers of production, and a shell that is only queues. */
 
@@ -44,10 +45,13 @@ export interface SessionOptions {
   readonly attempt?: number;
   readonly weights?: string;
   readonly committedSigma?: number;
+  readonly ringBits?: RingBits;
 }
 
 export function configOf(options: SessionOptions): SecaggConfig {
-  const { n, colluders = 0, dimension = 7, chunkBytes = 16, round = 1, attempt = 1, weights = 'weights' } = options;
+  const { n, colluders = 0, dimension = 7, round = 1, attempt = 1, weights = 'weights', ringBits = 32 } = options;
+  const { chunkBytes = ringBits === 20 ? 20 : 16 } = options;
+  const mechanism = testMechanism(dimension, ringBits);
   const cohort = names(n);
   const loose = Math.floor((n + colluders) / 2) + 1;
   const minimumCohort = options.minimumCohort ?? (n > 64 ? 3 * Math.floor(n / 4) : loose);
@@ -63,10 +67,10 @@ export function configOf(options: SessionOptions): SecaggConfig {
     layoutSha256: sha256Hex(utf8('layout')),
     ledger: { index: 0, checkpoint: 'tacit\n1\n', inclusion: [] },
     dimension,
-    ringBits: 32,
-    scale: testMechanism(dimension).scale,
+    ringBits,
+    scale: mechanism.scale,
     l2Clip: 1,
-    committedSigma: options.committedSigma ?? testMechanism(dimension).committedSigma,
+    committedSigma: options.committedSigma ?? mechanism.committedSigma,
     minimumCohort,
     colluders,
     ...sharingParameters({ cohortSize: n, colluders, minimumCohort }),
@@ -76,15 +80,15 @@ export function configOf(options: SessionOptions): SecaggConfig {
 }
 
 /** Parameters of the real mechanism for tests: little noise, so that its tables are quick to make. */
-export function testMechanism(dimension: number): MechanismParameters {
+export function testMechanism(dimension: number, ringBits: RingBits = 32): MechanismParameters {
   return mechanismParameters({
     dimension,
     l2Clip: 1,
     noiseMultiplier: 0.3,
     minimumCohort: 4,
     colluders: 0,
-    cohortMax: 1024,
-    ringBits: 32,
+    cohortMax: ringBits === 32 ? 1024 : 10,
+    ringBits,
   });
 }
 
@@ -98,8 +102,10 @@ export function noisedFor(
   seed: string,
   dimension: number,
   components: readonly NoiseComponent[],
+  ringBits: RingBits = 32,
+  rotation?: Uint8Array,
 ): Promise<Uint32Array> {
-  return noisedWords(testUpdate(dimension), testMechanism(dimension), seed, components);
+  return noisedWords(testUpdate(dimension), testMechanism(dimension, ringBits), seed, components, rotation);
 }
 
 /** Each component of a client's noise by itself. */
@@ -226,7 +232,7 @@ export class Session {
     chunks.forEach((hash, i) => {
       const chunk = arrived[i] as Uint8Array;
       if (sha256Hex(chunk) !== hash) throw new Error('the shell would refuse this chunk');
-      addInto(this.accumulator, chunk, (i * this.config.chunkBytes) / 4);
+      addInto(this.accumulator, chunk, chunkRange(this.config, i)[0], this.config.ringBits);
     });
   }
 
@@ -278,18 +284,22 @@ export class Session {
       if (effect.kind === 'mask') {
         client.components = effect.noise.map(({ key, sigma }) => ({ key: key.slice(), sigma }));
         client.streams = effect.streams.map(({ key, sign }) => ({ key: key.slice(), sign }));
-        client.masked = await underMasks(await this.noised(client, effect.noise), effect.streams);
+        client.masked = await underMasks(await this.noised(client, effect.noise, effect.rotation), effect.streams);
         await this.clientEvent(client, {
           kind: 'masked',
-          chunks: chunkHashes(littleEndianBytes(client.masked), this.config.chunkBytes),
+          chunks: chunkHashes(packed(client.masked, this.config.ringBits), this.config.chunkBytes),
         });
       }
     }
   }
 
-  private async noised({ id, components }: Client, noise: readonly NoiseComponent[]): Promise<Uint32Array> {
-    const { dimension } = this.config;
-    const noised = await noisedFor(`${this.seed}/input/${id}`, dimension, noise);
+  private async noised(
+    { id, components }: Client,
+    noise: readonly NoiseComponent[],
+    rotation: Uint8Array,
+  ): Promise<Uint32Array> {
+    const { dimension, ringBits } = this.config;
+    const noised = await noisedFor(`${this.seed}/input/${id}`, dimension, noise, ringBits, rotation);
     const noises = await noiseByComponent(components, dimension);
     const input = this.inputOf?.(id) ?? noised.slice();
     if (this.inputOf === undefined) for (const one of noises) addTo(input, one, -1);
@@ -302,8 +312,8 @@ export class Session {
 
   /** The first `limit` chunks reach the server's staging area; only whole uploads are added. */
   private upload(client: Client, limit: number): void {
-    const bytes = littleEndianBytes(client.masked as Uint32Array);
-    const { chunkBytes } = this.config;
+    const { chunkBytes, ringBits } = this.config;
+    const bytes = packed(client.masked as Uint32Array, ringBits);
     const chunks = Array.from({ length: Math.min(limit, Math.ceil(bytes.length / chunkBytes)) }, (_, i) =>
       bytes.slice(i * chunkBytes, (i + 1) * chunkBytes),
     );

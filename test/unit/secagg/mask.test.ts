@@ -55,8 +55,8 @@ describe('mask streams', () => {
       new DataView(bytes.buffer).setUint32(4 * i, word, true);
     });
     const sum = new Uint32Array(11);
-    for (let at = 0; at < 44; at += 16) addInto(sum, bytes.slice(at, at + 16), at / 4);
-    addInto(sum, bytes.slice(1 * 4), 0);
+    for (let at = 0; at < 44; at += 16) addInto(sum, bytes.slice(at, at + 16), at / 4, 32);
+    addInto(sum, bytes.slice(1 * 4), 0, 32);
     await removeMasks(sum, { selfSeeds: [], pairwise: [], surplus: [] });
     expect(sum[0]).toBe(((vector[0] as number) + (vector[1] as number)) >>> 0);
     expect(sum[10]).toBe(vector[10]);
@@ -70,7 +70,7 @@ describe('mask streams', () => {
       [4, -1],
       [3, 0],
     ] as const) {
-      expect(() => addInto(sum, new Uint8Array(length), offset)).toThrow(
+      expect(() => addInto(sum, new Uint8Array(length), offset, 32)).toThrow(
         expect.objectContaining({ code: 'SECAGG_SHAPE' }),
       );
     }

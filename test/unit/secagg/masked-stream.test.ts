@@ -21,13 +21,18 @@ const mechanism = mechanismParameters({
 const sum = Float32Array.from({ length: dimension }, (_, i) => Math.sin(i) / Math.sqrt(dimension));
 const components = () =>
   [0, 1].map((c) => ({ key: seededRng(`component ${c}`).bytes(32), sigma: mechanism.localSigma }));
-const noised = (vector = sum) => noisedStream(vector, mechanism, seededRng('dither'), 1, components());
+const unused = new Uint8Array(32);
+const noised = (vector = sum) => noisedStream(vector, mechanism, seededRng('dither'), 1, components(), unused);
 const masks = (): MaskStream[] =>
   [0, 1, 2].map((m) => ({ key: seededRng(`mask ${m}`).bytes(32), sign: m === 1 ? -1 : 1 }));
 
 async function whole(stream: MaskedStream): Promise<Uint32Array> {
   const out = new Uint32Array(dimension);
-  for (let i = 0; i < stream.count; i++) addInto(out, (await stream.chunk(i)).bytes, (i * stream.chunkBytes) / 4);
+  for (let i = 0, at = 0; i < stream.count; i++) {
+    const { bytes } = await stream.chunk(i);
+    addInto(out, bytes, at, 32);
+    at += bytes.length / 4;
+  }
   return out;
 }
 
@@ -71,7 +76,7 @@ describe('an update that is noised and masked while it is sent', () => {
   test('is masked once; keys are erased; after the upload nothing is made any more', async () => {
     const keys = masks();
     const noise = components();
-    const source = await noisedStream(sum, mechanism, seededRng('dither'), 1, noise);
+    const source = await noisedStream(sum, mechanism, seededRng('dither'), 1, noise, unused);
     const stream = await maskStream(source, keys, 1 << 20);
     for (const { key } of [...keys, ...noise]) expect(key).toEqual(new Uint8Array(32));
     await expect(maskStream(source, masks(), 1 << 20)).rejects.toMatchObject({ code: 'SECAGG_MASK_REUSED' });
@@ -96,7 +101,7 @@ describe('an update that is noised and masked while it is sent', () => {
 
   test('less noise than a share of the largest cohort, or a sum that was not clipped, makes no stream', async () => {
     const little = [{ key: new Uint8Array(32), sigma: 0.2 * mechanism.localSigma }];
-    await expect(noisedStream(sum, mechanism, seededRng('x'), 1, little)).rejects.toMatchObject({
+    await expect(noisedStream(sum, mechanism, seededRng('x'), 1, little, unused)).rejects.toMatchObject({
       code: 'PRIVACY_NOISE_TOO_SMALL',
     });
     const long = new Float32Array(dimension).fill(1);

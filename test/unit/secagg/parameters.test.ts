@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { TacitError } from '../../../shared/core/errors.ts';
+import type { RingBits } from '../../../shared/kernels/packing.ts';
 import { effectiveNoiseMultiplier, mechanismParameters } from '../../../shared/privacy/mechanism.ts';
 import { sharingParameters } from '../../../shared/secagg/parameters.ts';
 
@@ -70,12 +71,16 @@ describe('refused before anything is sent, with what would be allowed', () => {
   });
 
   test('a ring that can wrap with a probability above 1e-9', () => {
-    const { code, fix } = refusal(() => mechanismParameters({ ...demand, dimension: 1e6, ringBits: 16 }));
+    const wide = { ...demand, dimension: 1e7, oneUnit: true };
+    const { code, fix } = refusal(() => mechanismParameters({ ...wide, ringBits: 16 }));
     expect(code).toBe('PRIVACY_RING_WRAPS');
-    const ringBits = Number(/ringBits (\d+)/.exec(fix ?? '')?.[1]);
-    expect(ringBits).toBeGreaterThan(16);
-    expect(mechanismParameters({ ...demand, dimension: 1e6, ringBits }).wrapProbability).toBeLessThanOrEqual(1e-9);
-    expect(refusal(() => mechanismParameters({ ...demand, dimension: 1e6, ringBits: ringBits - 1 })).code).toBe(code);
+    const ringBits = Number(/ringBits (\d+)/.exec(fix ?? '')?.[1]) as RingBits;
+    const dimension = Number(/at most (\d+) elements/.exec(fix ?? '')?.[1]);
+    const noiseMultiplier = Number(/multiplier of at most ([\d.]*\d)/.exec(fix ?? '')?.[1]);
+    expect(ringBits).toBe(20);
+    for (const allowed of [{ ringBits }, { dimension }, { noiseMultiplier }])
+      expect(mechanismParameters({ ...wide, ringBits: 16, ...allowed }).wrapProbability).toBeLessThanOrEqual(1e-9);
+    expect(refusal(() => mechanismParameters({ ...wide, ringBits: 16, dimension: 8 * dimension })).code).toBe(code);
   });
 
   test('noise that cannot be reached after the allowed drops', () => {
