@@ -14,7 +14,7 @@ import { jointClip, openWeighted, weightedUpdate } from '../../../shared/privacy
 
 const clip = 0.5;
 const weighting = { maximumExamples: 400, minimumTotal: 1 };
-const cohort = { minimumCohort: 4, colluders: 1, cohortMax: 16, ringBits: 32 };
+const cohort = { minimumCohort: 4, colluders: 1, cohortMax: 16, ringBits: 32 } as const;
 const noised = (elements: number, noiseMultiplier = 1) =>
   mechanismParameters({ ...cohort, dimension: elements + 1, l2Clip: jointClip(clip), noiseMultiplier });
 const norm = (v: ArrayLike<number>): number => Math.sqrt(Array.from(v).reduce((sum, x) => sum + x * x, 0));
