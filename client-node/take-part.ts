@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { systemRng } from '../shared/core/rng.ts';
 import { signerFromSeed } from '../shared/core/signing.ts';
+import type { SwitchListener } from '../shared/engine/fallback.ts';
 import type { Terminal } from '../shared/node/command-line.ts';
 import { selectNodeEngine } from '../shared/node/engines.ts';
 import { openKeystore } from '../shared/node/keystore.ts';
@@ -42,7 +43,11 @@ export async function* takePart(
       'identity   protected by file permissions only; set TACIT_KEY_PASSPHRASE before the first start to encrypt it',
     );
   }
-  const { engine, report } = await selectNodeEngine();
+  const onSwitch: SwitchListener = (from, to, reason) => {
+    terminal.emit({ event: 'engine', name: to, reason });
+    terminal.say(`engine     ${from} failed, ${to} goes on with the same step (${reason})`);
+  };
+  const { engine, report } = await selectNodeEngine({ onSwitch });
   const used = report.find((row) => row.state === 'used');
   yield {
     kind: 'engine',

@@ -16,6 +16,7 @@ import { notices } from './notices.ts';
 import { sentSection } from './sent.ts';
 import { afterMessage, currentStep, type ParticipantState, START, STEP_IDS, type StepId } from './state.ts';
 import { taskSection } from './task.ts';
+import { TrainingWorker } from './training-worker.ts';
 import { whoSection } from './who.ts';
 
 const LABELS: Readonly<Record<StepId, string>> = {
@@ -39,7 +40,7 @@ export class TacitParticipant extends PageElement implements Actions {
   declare hiddenForMs: number | null;
   /** The coordinator does not answer over HTTP. */
   declare gone: boolean;
-  private worker: Worker | null = null;
+  private worker: TrainingWorker | null = null;
   private files: readonly DroppedFile[] = [];
   private organisation = '';
   private hiddenSince: number | null = null;
@@ -90,16 +91,8 @@ export class TacitParticipant extends PageElement implements Actions {
   }
 
   private send(message: ToWorker): void {
-    if (this.worker === null) {
-      this.worker = new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module', name: 'tacit' });
-      this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.receive(event.data);
-      this.worker.onerror = (event) =>
-        this.receive({
-          kind: 'workerFailed',
-          problem: { code: 'WORKER_FAILED', message: event.message || 'the training worker stopped' },
-        });
-    }
-    this.worker.postMessage(message);
+    this.worker ??= new TrainingWorker((from) => this.receive(from));
+    this.worker.send(message);
   }
 
   private receive(message: FromWorker): void {

@@ -12,7 +12,7 @@ export function notices(
   hiddenForMs: number | null,
   actions: Actions,
 ): TemplateResult {
-  return html`${stopped(state, actions)} ${lost(state, gone)} ${lastRound(state)} ${slowEngine(state)} ${hiddenTab(state, hiddenForMs)}`;
+  return html`${stopped(state, actions)} ${lost(state, gone)} ${lastRound(state)} ${restarted(state)} ${slowEngine(state)} ${hiddenTab(state, hiddenForMs)}`;
 }
 
 function stopped(state: ParticipantState, actions: Actions): unknown {
@@ -41,6 +41,18 @@ function lost(state: ParticipantState, gone: boolean): unknown {
     training
       ? 'Your place and your data are kept here. The page keeps trying and goes on where the round is then; nothing is charged twice.'
       : 'The page keeps trying. Nothing has been sent.',
+    true,
+  );
+}
+
+function restarted(state: ParticipantState): unknown {
+  if (state.restarted === null || state.stopped !== null || state.left || currentStep(state) === 'done') return nothing;
+  const { reason, engine } = state.restarted;
+  const was = engine === null ? '' : ` It computed with ${engine}; another engine goes on where there is one.`;
+  return notice(
+    'warn',
+    'The training worker stopped and was started again.',
+    html`The round is gone on with, and none of your texts counts twice.${was} <span class="small soft">${reason}</span>`,
     true,
   );
 }

@@ -65,6 +65,8 @@ export interface ParticipantState {
     readonly spentEpsilon: number;
   } | null;
   readonly ledger: { readonly size: number; readonly root: string; readonly verified: boolean } | null;
+  /** The training worker died and another one goes on. */
+  readonly restarted: { readonly reason: string; readonly engine: string | null } | null;
   readonly paused: boolean;
   readonly finished: RunView | null;
   readonly left: boolean;
@@ -91,6 +93,7 @@ export const START: ParticipantState = {
   roundStarts: [],
   charge: null,
   ledger: null,
+  restarted: null,
   paused: false,
   finished: null,
   left: false,
@@ -102,6 +105,10 @@ export function afterMessage(state: ParticipantState, message: FromWorker, now: 
   switch (message.kind) {
     case 'session':
       return afterEvent(state, message.event, now);
+    case 'alive':
+      return state;
+    case 'workerRestarted':
+      return { ...state, restarted: message, connection: { state: 'connecting', detail: '' } };
     case 'identity':
       return { ...state, identity: message };
     case 'task':

@@ -3,7 +3,7 @@ import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.
 import { GPU_TOLERANCE, selfCheck } from '../../shared/bert/self-check.ts';
 import { errorCode } from '../../shared/core/errors.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { createFallbackEngine } from '../../shared/engine/fallback.ts';
+import { survivingEngine } from '../../shared/engine/fallback.ts';
 import {
   type EngineCandidate,
   type EngineRow,
@@ -36,22 +36,23 @@ export interface ChosenEngine extends Selection {
  * Tries WebGPU, WebGL and WebAssembly, and takes the fastest one whose gradients are right; what is slow by nature only if
  * none of them is: plain JavaScript, and a "GPU" that the processor draws. Should the chosen one fail later (a lost GPU
  * context), training moves to the next in the middle of a round.
- * @throws ENGINE_NONE
+ * @param avoid - engines that a worker died with, tried only when no other one is right. @throws ENGINE_NONE
  */
-export async function chooseBrowserEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine> {
+export async function chooseBrowserEngine(
+  onSwitch: (name: string, reason: string) => void,
+  avoid: readonly string[] = [],
+): Promise<ChosenEngine> {
   const candidates = browserEngineCandidates();
   const software = softwareRenderer();
   const isSlow = ({ name }: EngineCandidate): boolean =>
-    name === 'tfjs cpu' || (name === 'tfjs webgl' && software !== undefined);
+    name === 'tfjs cpu' || (name === 'tfjs webgl' && software !== undefined) || avoid.includes(name);
   const { engine, report } = await selectFirst(
     [candidates.filter((c) => !isSlow(c)), candidates.filter(isSlow)],
-    software,
+    (name) => (avoid.includes(name) ? 'a training worker stopped while it computed' : whySlow(name, software)),
   );
   const used = report.find((row) => row.state === 'used');
-  const usable = report.filter((row) => row.state === 'slower' || row.state === 'untried').map((row) => row.name);
-  const others = candidates.filter((c) => usable.includes(c.name));
   return {
-    engine: createFallbackEngine(engine, others, (_from, to, reason) => onSwitch(to, reason)),
+    engine: survivingEngine({ engine, report }, candidates, (_from, to, reason) => onSwitch(to, reason)),
     report,
     secondsPerExample: (used?.milliseconds ?? 0) / 1000 / BENCHMARK_EXAMPLES,
   };
@@ -60,13 +61,11 @@ export async function chooseBrowserEngine(onSwitch: (name: string, reason: strin
 /** The first group of candidates in which one is right decides; the others are told as untried. */
 async function selectFirst(
   [fast, slow]: readonly [readonly EngineCandidate[], readonly EngineCandidate[]],
-  software: string | undefined,
+  why: (name: string) => string,
 ): Promise<Selection> {
-  const untried = slow.map(({ name }): EngineRow => {
-    const reason =
-      name === 'tfjs cpu' ? 'plain JavaScript is slower' : `the processor draws it here (${software}), which is slower`;
-    return { name, state: 'untried', reason, milliseconds: undefined };
-  });
+  const untried = slow.map(
+    ({ name }): EngineRow => ({ name, state: 'untried', reason: why(name), milliseconds: undefined }),
+  );
   try {
     const { engine, report } = await selectEngine(fast, prove, { exhaustive: true });
     return { engine, report: [...report, ...untried] };
@@ -74,6 +73,12 @@ async function selectFirst(
     if (errorCode(error) !== 'ENGINE_NONE') throw error;
     return selectEngine([...fast, ...slow], prove);
   }
+}
+
+function whySlow(name: string, software: string | undefined): string {
+  return name === 'tfjs cpu'
+    ? 'plain JavaScript is slower'
+    : `the processor draws it here (${software}), which is slower`;
 }
 
 /** Name of the renderer when WebGL is drawn without a graphics processor. */

@@ -25,7 +25,7 @@ export interface HostPorts {
   /** Trains with this engine. */
   trainerOf(engine: Engine): TrainerFactory;
   /** The engine to train with; `onSwitch` when it failed and another one went on. @throws ENGINE_NONE */
-  chooseEngine(onSwitch: (name: string, reason: string) => void): Promise<ChosenEngine>;
+  chooseEngine(onSwitch: (name: string, reason: string) => void, avoid: readonly string[]): Promise<ChosenEngine>;
   openStore(): Promise<Store>;
   openIdentity(): Promise<Identity>;
   openTransport(url: string): ParticipantTransport;
@@ -35,6 +35,8 @@ export interface HostPorts {
   readonly rng: Rng;
   readonly clock: Clock;
 }
+
+type Connect = Extract<ToWorker, { kind: 'connect' }>;
 
 interface Consent {
   readonly limits: Limits;
@@ -67,7 +69,7 @@ export class WorkerHost {
   async #act(message: ToWorker): Promise<void> {
     switch (message.kind) {
       case 'connect':
-        if (this.#abort === null) this.#start(message.link, message.organisation);
+        if (this.#abort === null) this.#start(message);
         return;
       case 'files':
         return this.#read(message.files, message.columns);
@@ -87,10 +89,10 @@ export class WorkerHost {
     }
   }
 
-  #start(link: string, organisation: string): void {
+  #start(connect: Connect): void {
     const abort = new AbortController();
     this.#abort = abort;
-    this.#ended = this.#session(link, organisation, abort.signal)
+    this.#ended = this.#session(connect, abort.signal)
       .catch((error: unknown) => this.#ports.post({ kind: 'workerFailed', problem: problemOf(error) }))
       .finally(() => {
         if (this.#abort === abort) this.#abort = null;
@@ -104,23 +106,23 @@ export class WorkerHost {
     this.#answer.reset();
   }
 
-  async #session(link: string, organisation: string, signal: AbortSignal): Promise<void> {
+  async #session(connect: Connect, signal: AbortSignal): Promise<void> {
     const release = await this.#ports.takeSeat();
     if (release === undefined) throw new TacitError('TAB_OPEN', 'another tab of this browser takes part already');
     const store = await this.#ports.openStore();
     try {
-      await this.#converse(link, organisation, signal, store);
+      await this.#converse(connect, signal, store);
     } finally {
       await store.close();
       release();
     }
   }
 
-  async #converse(link: string, organisation: string, signal: AbortSignal, store: Store): Promise<void> {
+  async #converse({ link, organisation, avoid = [] }: Connect, signal: AbortSignal, store: Store): Promise<void> {
     const { post, rng, clock } = this.#ports;
     const identity = await this.#ports.openIdentity();
     post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
-    const engine = await this.#chooseEngine();
+    const engine = await this.#chooseEngine(avoid);
     const events = this.#ports.runParticipant({
       link,
       organisation,
@@ -137,12 +139,13 @@ export class WorkerHost {
     for await (const event of events) post({ kind: 'session', event });
   }
 
-  async #chooseEngine(): Promise<Engine> {
+  async #chooseEngine(avoid: readonly string[]): Promise<Engine> {
     const { post } = this.#ports;
     const told = (name: string, reason: string, secondsPerExample: number): void =>
       post({ kind: 'session', event: { kind: 'engine', name, reason, secondsPerExample } });
-    this.#engine ??= await this.#ports.chooseEngine((name, reason) =>
-      told(name, reason, this.#engine?.secondsPerExample ?? 0),
+    this.#engine ??= await this.#ports.chooseEngine(
+      (name, reason) => told(name, reason, this.#engine?.secondsPerExample ?? 0),
+      avoid,
     );
     const { engine, report, secondsPerExample } = this.#engine;
     post({ kind: 'engines', tried: report });

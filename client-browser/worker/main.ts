@@ -10,9 +10,13 @@ import { openIdentity } from './identity.ts';
 import { openIndexedDbStore } from './indexeddb-store.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 
+function say(message: FromWorker): void {
+  (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message);
+}
+
 /** Composition of the worker: the browser's storage, randomness and clock, and the shared session. */
 const host = new WorkerHost({
-  post: (message) => (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message),
+  post: say,
   runParticipant,
   trainerOf: (engine) => localTrainer({ engine, rng: systemRng }),
   chooseEngine: chooseBrowserEngine,
@@ -25,6 +29,12 @@ const host = new WorkerHost({
   },
   rng: systemRng,
   clock: { now: () => Date.now() },
+});
+
+/** The page waits for this worker's lock, to learn of its death. Held until then. */
+void (navigator.locks as LockManager | undefined)?.request((globalThis as unknown as { name: string }).name, () => {
+  say({ kind: 'alive' });
+  return new Promise<void>(() => {});
 });
 
 addEventListener('message', (event: MessageEvent<ToWorker>) => void host.receive(event.data));

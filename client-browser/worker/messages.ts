@@ -8,7 +8,13 @@ import type { DataReport } from '../../shared/text/report.ts';
  */
 export type ToWorker =
   /** Starts, or after `pause` goes on with, the session that this link opens. */
-  | { readonly kind: 'connect'; readonly link: string; readonly organisation: string }
+  | {
+      readonly kind: 'connect';
+      readonly link: string;
+      readonly organisation: string;
+      /** Engines in use when a worker before this one died: to be tried last. */
+      readonly avoid?: readonly string[];
+    }
   | { readonly kind: 'files'; readonly files: readonly DroppedFile[]; readonly columns: ChosenColumns | null }
   | { readonly kind: 'consent'; readonly limits: Limits }
   | { readonly kind: 'decline' }
@@ -36,6 +42,10 @@ export interface Limits {
 }
 
 export type FromWorker =
+  /** First of all, where the browser has locks: the worker holds the one that bears its name, for as long as it lives. */
+  | { readonly kind: 'alive' }
+  /** Said by the page's own side (training-worker.ts): the worker died and another one goes on. */
+  | { readonly kind: 'workerRestarted'; readonly reason: string; readonly engine: string | null }
   | { readonly kind: 'session'; readonly event: ParticipantEvent }
   | { readonly kind: 'identity'; readonly clientId: string; readonly sealed: boolean }
   /** The session waits for data: the plan's task, and the rules that the person may tighten. */

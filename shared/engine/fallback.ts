@@ -1,10 +1,24 @@
 import { TacitError } from '../core/errors.ts';
 import type { Engine, EngineErrorCode, Feeds, Fetches, Parameter, Step } from './engine.ts';
 import type { Graph } from './graph.ts';
-import type { EngineCandidate } from './select.ts';
+import type { EngineCandidate, Selection } from './select.ts';
 
 /** Told when a step failed on one engine and is done again on the next. */
 export type SwitchListener = (from: string, to: string, reason: string) => void;
+
+/** The engine of a selection, going on with the candidates that were not refused should it fail. */
+export function survivingEngine(
+  { engine, report }: Selection,
+  candidates: readonly EngineCandidate[],
+  onSwitch: SwitchListener,
+): Engine {
+  const usable = report.filter(({ state }) => state === 'slower' || state === 'untried').map(({ name }) => name);
+  return createFallbackEngine(
+    engine,
+    candidates.filter(({ name }) => usable.includes(name)),
+    onSwitch,
+  );
+}
 
 /**
  * An engine that survives the loss of the one under it (a lost WebGL context, memory exhausted, a crashed runtime): the

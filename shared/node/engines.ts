@@ -6,6 +6,7 @@ import util from 'node:util';
 import * as ort from 'onnxruntime-node';
 import { GPU_TOLERANCE, selfCheck } from '../bert/self-check.ts';
 import type { Engine } from '../engine/engine.ts';
+import { type SwitchListener, survivingEngine } from '../engine/fallback.ts';
 import { createOnnxEngine } from '../engine/onnx/engine.ts';
 import { type EngineCandidate, type Proof, type Selection, selectEngine } from '../engine/select.ts';
 import { createTfjsEngine } from '../engine/tfjs/engine.ts';
@@ -49,12 +50,21 @@ export function nodeEngineCandidates(): readonly EngineCandidate[] {
 
 /**
  * The engine to use in this process, proved; with `exhaustive` every candidate is tried (what `tacit doctor` prints).
- * @throws ENGINE_NONE
+ * Should it fail later (memory, a driver), the step is done again on the next one.
+ * @param onSwitch - told then; default a process warning. @throws ENGINE_NONE
  */
-export function selectNodeEngine(options: { readonly exhaustive?: boolean } = {}): Promise<Selection> {
+export async function selectNodeEngine(
+  options: { readonly exhaustive?: boolean; readonly onSwitch?: SwitchListener } = {},
+): Promise<Selection> {
   const prove = (engine: Engine): Promise<Proof> =>
     selfCheck(engine, engine.name.includes('webgpu') ? GPU_TOLERANCE : undefined);
-  return selectEngine(nodeEngineCandidates(), prove, options);
+  const candidates = nodeEngineCandidates();
+  const selection = await selectEngine(candidates, prove, options);
+  return { ...selection, engine: survivingEngine(selection, candidates, options.onSwitch ?? warn) };
+}
+
+function warn(from: string, to: string, reason: string): void {
+  process.emitWarning(`${from} failed and ${to} goes on with the same step: ${reason}`, { code: 'ENGINE_SWITCHED' });
 }
 
 /**

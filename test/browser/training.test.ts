@@ -75,6 +75,47 @@ test('a browser trains in masked rounds with five Node clients, from the link to
   expect(complaints).toEqual([]);
 }, 180_000);
 
+test('the training worker dies in the middle of a round: another one goes on as the same participant, and nothing counts twice', async () => {
+  const run = await createTestRun(site.coordinator, { rounds: 8 });
+  for (const index of [21, 22, 23, 24]) participants.push(startParticipant({ link: run.link, index }));
+  const { page } = await openPage(browser, run.link);
+  page.setDefaultTimeout(90_000);
+  await page.getByLabel('Your name or organisation').fill('A browser whose worker dies');
+  await page.getByRole('button', { name: 'Connect' }).click();
+  await chooseMail(page, 'text,label');
+  await page.getByRole('checkbox', { name: /I may use this data/ }).check();
+  await page.getByRole('button', { name: 'I consent' }).click();
+  await page.getByText(/^Round 2 of 8/).waitFor();
+  const before = await identityOf(page);
+  const engine = () =>
+    page.evaluate(
+      () =>
+        (document.querySelector('tacit-participant') as unknown as { state: { engine: { name: string } | null } }).state
+          .engine?.name,
+    );
+  const first = await engine();
+  await page.evaluate(() =>
+    (document.querySelector('tacit-participant') as unknown as { worker: { terminate(): void } }).worker.terminate(),
+  );
+  await page.getByText('The training worker stopped and was started again.').waitFor();
+  await screenshot(page, 'training-worker-died');
+  await page.getByText('Accuracy now').waitFor();
+  expect(await identityOf(page)).toBe(before);
+  const mine = site.coordinator
+    .run(run.id)
+    ?.participants.filter((p) => p.organisation === 'A browser whose worker dies');
+  expect(mine).toHaveLength(1);
+  const second = await engine();
+  console.log(`it computed with ${first}, after the death with ${second}`);
+  expect(first).toMatch(/^tfjs /);
+  expect(second).toMatch(/^tfjs /);
+  expect(second).not.toBe(first);
+  const released = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done');
+  expect(released.map((r) => r.round)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  for (const { funnel } of released) expect(funnel.uploaded).toBeLessThanOrEqual(5);
+  expect(released.at(-1)?.funnel.survived).toBe(5);
+}, 180_000);
+
 test('the compliance page verifies what that run left', async () => {
   const { page, complaints } = await openPage(browser, `${site.url}/compliance.html#entry=4`);
   await expect

@@ -2,11 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { selfCheck } from '../../../shared/bert/self-check.ts';
 import { TacitError } from '../../../shared/core/errors.ts';
-import { seededRng } from '../../../shared/core/rng.ts';
+import { seededRng, uniformInt } from '../../../shared/core/rng.ts';
 import type { Engine, Fetches } from '../../../shared/engine/engine.ts';
 import { createFallbackEngine } from '../../../shared/engine/fallback.ts';
+import { Ops } from '../../../shared/engine/ops.ts';
 import { selectEngine } from '../../../shared/engine/select.ts';
 import { onnxCpuEngine, tfjsCpuEngine, tfjsWasmEngine } from '../../../shared/node/engines.ts';
+import { clippedGradientSum } from '../../../shared/training/dp-fedsgd.ts';
 import { distance, tinyBatch, tinyBert } from '../../support/tiny-bert.ts';
 
 const batch = tinyBatch(seededRng('engines'));
@@ -95,6 +97,58 @@ it('does a failed step again on the next engine, once', async () => {
   expect(switches).toEqual(['onnx cpu → tfjs wasm']);
   await bert.dispose();
 });
+
+it('memory exhausted in the middle of a sum: the step is done again elsewhere, and no example counts twice', async () => {
+  const onnx = onnxCpuEngine();
+  let runs = 0;
+  const starved: Engine = {
+    ...onnx,
+    async compile(graph, parameters) {
+      const step = await onnx.compile(graph, parameters);
+      const run: typeof step.run = async (feeds, fetches) => {
+        await step.run(feeds, fetches);
+        runs += 1;
+        // What it wrote by then must not count: the allocator really has no such block.
+        if (runs === 3) await takeMemory(onnx);
+      };
+      return { ...step, run };
+    },
+  };
+  const reasons: string[] = [];
+  const next = { name: 'wasm', open: tfjsWasmEngine };
+  const sum = async (engine: Engine) => {
+    const bert = await tinyBert(engine);
+    const rng = seededRng('memory');
+    const examples = Array.from({ length: 11 }, (_, i) => ({
+      ids: Int32Array.from({ length: 8 }, () => 5 + uniformInt(rng, 40)),
+      label: i % 2,
+    }));
+    const shape = { batch: 4, tokens: 12 };
+    const all = [...examples.keys()];
+    return clippedGradientSum({ bert, examples, indices: all, l2Clip: 0.1, shape });
+  };
+  const got = await sum(createFallbackEngine(starved, [next], (from, to, reason) => reasons.push(from, to, reason)));
+  const expected = await sum(onnx);
+  expect(reasons).toEqual(['onnx cpu', 'tfjs wasm', expect.stringContaining('onnxruntime stopped')]);
+  expect(runs).toBe(3);
+  expect(got.examples).toBe(11);
+  expect(distance(got.sum, expected.sum)).toBeLessThan(1e-5);
+});
+
+/** A product of 2^19 by 2^19 numbers, a tebibyte. @throws ENGINE_RUN */
+async function takeMemory(engine: Engine): Promise<void> {
+  const n = 2 ** 19;
+  const ops = new Ops();
+  const product = ops.matmul(ops.feed('column', [n, 1]), ops.feed('row', [1, n]));
+  const graph = ops.finish(new Map([['total', ops.reduceSum(product, [0, 1])]]));
+  const step = await engine.compile(graph, []);
+  const ones = new Float32Array(n).fill(1);
+  const feeds = new Map([
+    ['column', ones],
+    ['row', ones],
+  ]);
+  await step.run(feeds, new Map([['total', new Float32Array(1)]]));
+}
 
 describe('tfjs memory', () => {
   it.each([
