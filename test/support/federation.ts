@@ -113,6 +113,7 @@ export interface PlanOptions {
   readonly privacy?: string;
   /** `task`, as YAML. */
   readonly task?: string;
+  readonly ringBits?: 16 | 20 | 32;
   /** Participants that the first round waits for. */
   readonly minimum?: number;
 }
@@ -128,6 +129,7 @@ export function planText({
   join = '60s',
   server,
   minimum = 5,
+  ringBits = 32,
   from = 'models/tacit-mini',
   head = 'mean',
   train = 'head',
@@ -146,7 +148,7 @@ task: ${task}
 privacy: ${privacy}
 stages:
 ${stages ?? `  - { algorithm: dp-fedsgd, train: ${train}, rounds: ${rounds}, samplingProbability: 1, l2Clip: 0.2, server: ${step} }${loraRounds > 0 ? lora : ''}`}
-secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: 32 }
+secureAggregation: { minimumCohort: 4, colluders: 1, ringBits: ${ringBits} }
 deadlines: { join: ${join}, training: ${training}, phase: ${phase} }
 evaluation: { every: ${every}${patience === undefined ? '' : `, patience: ${patience}`} }
 clients: { minimum: ${minimum} }
