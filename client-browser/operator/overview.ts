@@ -59,7 +59,7 @@ export function overviewTab(run: RunView): TemplateResult {
       <dl class="figures">
         <div><dt>Accuracy, held-out data</dt><dd>${formatPercent(bestAccuracy(run))} <small>from ${formatPercent(first?.accuracy)}</small></dd></div>
         <div><dt>Participants in</dt><dd>${run.participants.filter((p) => p.state === 'consented').length} <small>of ${run.participants.length} invited</small></dd></div>
-        <div><dt>Update of one client</dt><dd>${formatBytes(4 * Math.max(0, ...run.stages.map((s) => s.updateElements)))} <small>masked</small></dd></div>
+        <div><dt>Update of one client</dt><dd>${formatBytes(Math.max(0, ...run.stages.map((s) => s.updateBytes)))} <small>masked</small></dd></div>
         <div><dt>Labels</dt><dd><small>${run.labels.join(', ')}</small></dd></div>
       </dl>
     </section>

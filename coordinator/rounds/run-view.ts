@@ -1,3 +1,4 @@
+import { packedBytes } from '../../shared/kernels/packing.ts';
 import { labelsOf } from '../../shared/protocol/plan.ts';
 import { clipOf, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { ParticipantView, RoundView, RunView, StageView } from '../../shared/protocol/views.ts';
@@ -57,6 +58,7 @@ function stageViews(record: RunRecord): StageView[] {
       noiseMultiplier: terms.noiseMultiplier,
       l2Clip: clipOf(stage),
       updateElements: terms.dimension,
+      updateBytes: packedBytes(terms.dimension, record.terms.plan.secureAggregation.ringBits),
     };
   });
 }

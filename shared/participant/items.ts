@@ -1,3 +1,4 @@
+import { packedBytes } from '../kernels/packing.ts';
 import { type PlanStage, weightingOf } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { SentItem } from './events.ts';
@@ -10,7 +11,7 @@ export function sentItems(terms: Terms): SentItem[] {
     return {
       what: `Update of stage ${stage.index + 1}: ${stage.dimension} numbers${weightInWords(plan)}`,
       form,
-      sizeBytes: 4 * stage.dimension,
+      sizeBytes: packedBytes(stage.dimension, terms.plan.secureAggregation.ringBits),
       when: `once a round, ${plan?.rounds ?? 0} round${plan?.rounds === 1 ? '' : 's'}`,
     };
   });

@@ -63,6 +63,8 @@ export interface StageView {
   readonly l2Clip: number;
   /** Numbers in one update. */
   readonly updateElements: number;
+  /** Bytes that each client sends in a round. */
+  readonly updateBytes: number;
 }
 
 export interface ParticipantView {

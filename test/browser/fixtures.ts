@@ -119,6 +119,7 @@ export function run(change: Partial<RunView> = {}): RunView {
         noiseMultiplier: 15.31,
         l2Clip: 0.2,
         updateElements: 514,
+        updateBytes: 2056,
       },
       {
         index: 1,
@@ -130,6 +131,7 @@ export function run(change: Partial<RunView> = {}): RunView {
         noiseMultiplier: 4.7,
         l2Clip: 0.2,
         updateElements: 4096,
+        updateBytes: 16_384,
       },
     ],
     round: 43,

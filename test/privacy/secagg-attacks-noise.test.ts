@@ -293,6 +293,11 @@ describe('a session with other terms than were consented to', () => {
     },
   );
 
+  test('another ring than the plan’s — caught before anything is sent', async () => {
+    const { codes } = await opened(5, { ringBits: 20, chunkBytes: 1_000_000 });
+    expect(codes).toEqual(names(5).map(() => 'PLAN_CLAIM_FALSE'));
+  });
+
   test('hardly any noise — caught again by the mechanism, and without that check the sum lies open', async () => {
     seam.off.add('checkAgainstTerms');
     const none = { committedSigma: 1 };

@@ -6,6 +6,7 @@ import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../..
 import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
 import { weightingOf } from '../../../shared/protocol/plan-stage.ts';
 import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
+import type { Terms } from '../../../shared/protocol/terms.ts';
 import { layoutOf } from '../../../shared/tensor/layout.ts';
 import { planText } from '../../support/federation.ts';
 
@@ -209,4 +210,59 @@ test('dropout where only the head trains is refused: its features are computed o
   expect(() => plan({ stages: dropping, privacy: privacy('client') })).toThrow(/dropout would drop nothing/);
   const all = plan({ stages: dropping.replace('train: head', 'train: all'), privacy: privacy('client') });
   expect(all.stages[0]).toMatchObject({ local: { dropout: 0.1 } });
+});
+
+describe('a ring for thin uplinks', () => {
+  const auditable = (committed: Terms) =>
+    ({ ...planEntry('r', committed, '0'), version: 1, at: '2026-01-01T00:00:00.000Z' }) as const;
+  const every = stages.sgd.replace('samplingProbability: 0.5', 'samplingProbability: 1');
+  const thin = (ringBits: 16 | 20, stage = every, unit = 'record') =>
+    plan({ stages: stage, privacy: privacy(unit), ringBits });
+
+  test.each([16, 20] as const)(
+    '%d bits: scale and noise are the ring’s, and the auditor finds the same',
+    (ringBits) => {
+      const committed = terms(thin(ringBits));
+      expect(() => checkTerms(committed)).not.toThrow();
+      const entry = auditable(committed);
+      expect(entry.stages[0]?.mechanism?.ringBits).toBe(ringBits);
+      const { epsilon, problems } = recomputeCertificate(entry);
+      expect(problems).toEqual([]);
+      expect(Math.abs(epsilon / 3 - 1)).toBeLessThan(1e-4);
+      // The finer scale of 32 bits would need more ring units of noise.
+      const wide = { ...entry, stages: entry.stages.map((s) => ({ ...s, mechanism: s.mechanism && { ...s.mechanism, ringBits: 32 } })) }; // biome-ignore format: short
+      expect(recomputeCertificate(wide).problems?.join()).toMatch(/scale is/);
+    },
+  );
+
+  test('a participant refuses noise of another ring, an auditor a ring that cannot hold the sum', () => {
+    const committed = terms(thin(20));
+    const other = terms(thin(16)).stages;
+    expect(() => checkTerms({ ...committed, stages: other })).toThrow(
+      expect.objectContaining({ code: 'PLAN_CLAIM_FALSE' }),
+    );
+    const entry = auditable(committed);
+    const full = entry.stages.map((s) => ({ ...s, mechanism: s.mechanism && { ...s.mechanism, dimension: 4e8 } }));
+    const { epsilon, problems } = recomputeCertificate({ ...entry, stages: full });
+    expect(epsilon).toBe(Number.POSITIVE_INFINITY);
+    expect(problems?.join()).toMatch(/20 bits do not hold/);
+  });
+
+  test('what leaves is shown in its size; other rings are no plan', () => {
+    const sizes = ([16, 20, 32] as const).map(
+      (ringBits) =>
+        sentItems(terms(plan({ stages: every, ringBits }))).find((item) => item.what.startsWith('Update'))?.sizeBytes,
+    );
+    expect(sizes).toEqual([200, 250, 400]);
+    expect(() => plan({ ringBits: 24 as 20 })).toThrow(expect.objectContaining({ code: 'PLAN_INVALID' }));
+  });
+
+  test('a client that is one unit gets the scale for one; a client of many units room for many', () => {
+    const mechanism = (p: Plan) => stageMechanism(terms(p), 0);
+    const one = mechanism(thin(16, stages.avg, 'client'));
+    const many = mechanism(thin(16));
+    expect(one.blockLimit).toBeGreaterThan(1);
+    expect(many.blockLimit).toBeGreaterThan(32);
+    expect(one.scale).toBeGreaterThan(many.scale);
+  });
 });

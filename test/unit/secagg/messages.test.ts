@@ -68,6 +68,10 @@ describe('messages', () => {
       expect(() => parseBody('config', { ...signed, body: rest }), field).toThrow(code('SECAGG_MALFORMED'));
     }
     expect(() => parseBody('config', { ...signed, body: { ...config, extra: 1 } })).toThrow(code('SECAGG_MALFORMED'));
+    const thin = { ...config, ringBits: 20 };
+    const parse = (chunkBytes: number) => parseBody('config', { ...signed, body: { ...thin, chunkBytes } });
+    expect(parse(20).ringBits).toBe(20);
+    expect(() => parse(16), 'a word in two chunks').toThrow(code('SECAGG_MALFORMED'));
     const changed = { ...config, round: 2 };
     expect(() => openMessage('config', { ...signed, body: changed }, serverSigner.publicKey)).toThrow(
       code('SECAGG_SIGNATURE'),
