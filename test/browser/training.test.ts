@@ -21,7 +21,7 @@ beforeAll(async () => {
   requirePages();
   browser = await launchChromium();
   site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 7);
+  await openTestBudget(site.coordinator, 10);
 });
 afterAll(async () => {
   for (const p of participants) p.stop();
