@@ -1,14 +1,17 @@
 import { ctr } from '@noble/ciphers/aes.js';
+import { type NativeCrypto, nativeCrypto } from './native.ts';
 
 /**
  * One AES-256-CTR keystream (NIST SP 800-38A §6.5), addressable by block: the counter block is the big-endian 64-bit lane,
- * then the big-endian 64-bit number of the block. Produces bytes [16·block, 16·block + length) of a lane.
+ * then the big-endian 64-bit number of the block. Begins `count` little-endian words of a lane, at most 2^18, from a block on.
  */
-export type Keystream = (block: number, length: number, lane?: number) => Promise<Uint8Array>;
+export type Keystream = (block: number, count: number, lane?: number) => Begun;
 
-/** Requests that are larger are made of several of this size: large enough for WebCrypto to be fast. */
-const PIECE_BYTES = 1 << 20;
-const zeros = new Uint8Array(PIECE_BYTES);
+/** Leaves the words that were begun in `into`, which is as long. */
+export type Begun = (into: Uint32Array) => Promise<void>;
+
+const MOST_BYTES = 1 << 20;
+const zeros = new Uint8Array(MOST_BYTES);
 
 function counterAt(block: number, lane: number): Uint8Array {
   const counter = new Uint8Array(16);
@@ -20,9 +23,10 @@ function counterAt(block: number, lane: number): Uint8Array {
 
 async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: Uint8Array): Promise<Keystream> {
   const cryptoKey = await subtle.importKey('raw', key, 'AES-CTR', false, ['encrypt']);
-  return async (block, length, lane = 0) => {
+  return (block, count, lane = 0) => {
     const algorithm = { name: 'AES-CTR', counter: counterAt(block, lane), length: 64 };
-    return new Uint8Array(await subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, length)));
+    const made = subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, 4 * count));
+    return async (into) => into.set(littleEndianWords(new Uint8Array(await made)));
   };
 }
 
@@ -34,11 +38,23 @@ export function softwareKeystream(key: Uint8Array, block: number, length: number
 /** {@link softwareKeystream} as a {@link Keystream}. The key is copied. */
 export async function softwareStream(key: Uint8Array): Promise<Keystream> {
   const own = key.slice();
-  return async (block, length, lane) => softwareKeystream(own, block, length, lane);
+  return (block, count, lane) => async (into) =>
+    into.set(littleEndianWords(softwareKeystream(own, block, 4 * count, lane)));
 }
 
-/** AES-256-CTR keystream of `key`, 32 bytes: WebCrypto where there is one. At most 1 MiB a call. */
-export function keystream(key: Uint8Array): Promise<Keystream> {
+/** {@link Keystream} of what the platform has installed: made where it is wanted, when it is. */
+function nativeStream(fill: ReturnType<NativeCrypto['aes256Ctr']>): Keystream {
+  return (block, _count, lane = 0) =>
+    async (into) => {
+      fill(counterAt(block, lane), new Uint8Array(into.buffer, into.byteOffset, into.byteLength));
+      if (!littleEndian) swapBytes(into);
+    };
+}
+
+/** AES-256-CTR keystream of `key`, 32 bytes: the platform's own, or WebCrypto where there is one. */
+export async function keystream(key: Uint8Array): Promise<Keystream> {
+  const native = nativeCrypto();
+  if (native !== undefined) return nativeStream(native.aes256Ctr(key));
   const { subtle } = crypto;
   return subtle === undefined ? softwareStream(key) : webCryptoStream(subtle, key);
 }
@@ -62,4 +78,9 @@ export function littleEndianBytes(words: Uint32Array): Uint8Array {
     view.setUint32(4 * i, word, true);
   });
   return bytes;
+}
+
+function swapBytes(words: Uint32Array): void {
+  const view = new DataView(words.buffer, words.byteOffset, words.byteLength);
+  for (let i = 0; i < words.length; i++) words[i] = view.getUint32(4 * i, true);
 }

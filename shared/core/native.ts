@@ -10,6 +10,8 @@ export interface NativeCrypto {
   verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** X25519 of RFC 7748 §5; all zeros for a public key of small order. `secretKey` is the same array each time it is used. */
   x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array;
+  /** AES-256-CTR (NIST SP 800-38A §6.5): fills `into` with keystream from a counter block of 16 bytes on. The key is copied. */
+  aes256Ctr(key: Uint8Array): (counter: Uint8Array, into: Uint8Array) => void;
   /** HKDF-SHA-256 (RFC 5869). */
   hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
 }

@@ -21,7 +21,7 @@ interface Table {
 }
 
 /** Room for the tables of 40 samplers of 2^15 cells; the pages that are not touched cost nothing. */
-const TABLE_WORDS = 40 * 2 ** 16;
+const TABLE_WORDS = 40 * 2 ** 15;
 
 /**
  * Memory of the ring kernels for one chunk at a time. Spaces are lent and taken back: a WebAssembly memory reserves a
@@ -75,16 +75,19 @@ export class ChunkSpace {
   packed(table: Table): PackedTable {
     const known = this.#packed.get(table);
     if (known !== undefined) return known;
-    const length = 2 * 2 ** table.cellBits;
+    const length = 2 ** table.cellBits;
     if (this.#used + length > this.#tables.length) {
       this.#packed.clear();
       this.#used = 0;
     }
     const cells = this.#tables.subarray(this.#used, this.#used + length);
     this.#used += length;
-    for (let i = 0; i < table.high.length; i++) {
-      cells[2 * i] = table.high[i] as number;
-      cells[2 * i + 1] = table.other[i] as number;
+    const capacity = 2 ** (32 - table.cellBits);
+    for (let i = 0; i < length; i++) {
+      const threshold = table.high[i] as number;
+      const other = (table.other[i] as number) - table.first;
+      // A full cell's threshold has a bit too many; both its values are its own, so that any other will do.
+      cells[i] = threshold === capacity ? i : threshold * length + other;
     }
     const packed = { cells, shift: 32 - table.cellBits, first: table.first };
     this.#packed.set(table, packed);

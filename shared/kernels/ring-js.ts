@@ -32,13 +32,16 @@ export const ringInTypeScript: RingKernels = {
   },
   noise(target, words, { cells, shift, first }, multiple, ties) {
     const mask = 2 ** shift - 1;
+    const cellBits = 32 - shift;
+    const index = 2 ** cellBits - 1;
     let tied = 0;
     for (let i = 0; i < words.length; i++) {
       const word = words[i] as number;
       const cell = word >>> shift;
       const bits = word & mask;
-      const threshold = cells[2 * cell] as number;
-      const value = bits < threshold ? first + cell : (cells[2 * cell + 1] as number);
+      const entry = cells[cell] as number;
+      const threshold = entry >>> cellBits;
+      const value = first + (bits < threshold ? cell : entry & index);
       target[i] = (target[i] as number) + Math.imul(value, multiple);
       if (bits === threshold) ties[tied++] = i;
     }

@@ -1,9 +1,9 @@
 import { ringWasm } from './generated/ring.ts';
 import { instantiate, type Workspace } from './module.ts';
 
-/** An alias table of 2^(32 − shift) cells as the kernel reads it: threshold and other value next to each other. */
+/** An alias table of 2^(32 − shift) cells as the kernel reads it: one word a cell, so that most tables stay in first-level cache. */
 export interface PackedTable {
-  /** {threshold, other value as its two's complement} of each cell. */
+  /** threshold·2^(32 − shift) + index of the other value, of each cell. */
   readonly cells: Uint32Array;
   readonly shift: number;
   /** Value of cell 0. */
@@ -50,7 +50,7 @@ export function ringInWasm(space: Workspace): RingKernels | undefined {
     noise(target, words, table, multiple, ties) {
       checkRoom(target, words.length);
       checkRoom(ties, words.length);
-      checkRoom(table.cells, 2 ** (33 - table.shift));
+      checkRoom(table.cells, 2 ** (32 - table.shift));
       const { shift, first } = table;
       const cells = space.at(table.cells);
       return wasm.noise(space.at(target), space.at(words), words.length, cells, shift, first, multiple, space.at(ties));

@@ -36,7 +36,8 @@ export interface RoundContext {
   send(frame: SecaggFrame): Promise<void>;
   blob(sha256: string, signal: AbortSignal): Promise<Uint8Array>;
   /** Only a masked vector leaves: the type says so. */
-  upload(stream: MaskedStream, config: SecaggConfig, signal: AbortSignal): Promise<void>;
+  /** @returns the first 32 bytes that left */
+  upload(stream: MaskedStream, config: SecaggConfig, signal: AbortSignal): Promise<Uint8Array>;
 }
 
 /** What training leaves: the clipped sum over so many units. */
@@ -184,15 +185,14 @@ export class RoundParticipant {
     this.#update = undefined;
     const noised = await noisedStream(sum, this.#mechanism, this.#c.rng, units, noise, rotation);
     const stream = await maskStream(noised, streams, this.#config.chunkBytes);
-    await this.#c.upload(stream, this.#config, this.#abort.signal);
+    const firstBytes = await this.#c.upload(stream, this.#config, this.#abort.signal);
     const hashes = stream.hashes();
-    const { bytes } = await stream.chunk(0);
     this.#c.emit({
       kind: 'uploaded',
       round: this.#config.round,
       bytes: stream.bytes,
       sha256: sha256Hex(...hashes.map(fromHex)),
-      firstBytes: hex(bytes.subarray(0, 32)),
+      firstBytes: hex(firstBytes),
     });
     stream.close();
     await this.#happen({ kind: 'masked', chunks: hashes });

@@ -9,6 +9,7 @@ import type { ParticipantTransport } from './transport.ts';
  * coordinator is waited for until the round ends; the upload goes on with the chunk that was not confirmed, unless the
  * coordinator has it and only its answer was lost.
  * @param session - the bearer token as it is now; a reconnection brings another one
+ * @returns the first 32 bytes that left
  */
 export async function uploadMasked(
   stream: MaskedStream,
@@ -16,14 +17,16 @@ export async function uploadMasked(
   transport: Pick<ParticipantTransport, 'putChunk' | 'heldChunk'>,
   session: () => string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Uint8Array> {
   // The type already says so; a cast must not be enough to send something else.
   if (!isMaskedStream(stream))
     throw new TacitError<SecaggErrorCode>('SECAGG_MASK_REUSED', 'only a masked vector is sent');
   const path = `/api/v1/runs/${config.run}/rounds/${config.round}.${config.attempt}/uploads`;
+  let first = new Uint8Array(0);
   let next = stream.chunk(0);
   for (let index = 0; index < stream.count; index++) {
     const { bytes, sha256 } = await next;
+    if (index === 0) first = bytes.slice(0, 32);
     if (index + 1 < stream.count) {
       next = stream.chunk(index + 1);
       // Whoever waits for it hears of a failure; while this chunk is being sent nobody does.
@@ -35,6 +38,7 @@ export async function uploadMasked(
       await transport.putChunk(to, bytes, session(), signal, sha256);
     }, signal);
   }
+  return first;
 }
 
 async function untilSent(send: (again: boolean) => Promise<void>, signal: AbortSignal): Promise<void> {

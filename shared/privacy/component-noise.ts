@@ -1,4 +1,4 @@
-import { keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
+import { type Begun, keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
 import { addSamplesOf, discreteGaussian, tablesOf } from './discrete-gaussian.ts';
 
@@ -32,9 +32,9 @@ export async function componentSource({ key, sigma }: NoiseComponent): Promise<C
   const own = key.slice();
   const tables = tablesOf(discreteGaussian(sigma));
   return async (space, count, chunkIndex, sign) => {
-    const pieces = tables.map((_, t) => stream(t * CHUNK_BLOCKS, 4 * count, chunkIndex));
+    const pieces = tables.map((_, t) => stream(t * CHUNK_BLOCKS, count, chunkIndex));
     for (const [t, { table, multiple }] of tables.entries()) {
-      space.words.set(littleEndianWords((await pieces[t]) as Uint8Array));
+      await (pieces[t] as Begun)(space.words.subarray(0, count));
       const ties = (2 + 4 * t) * CHUNK_BLOCKS;
       const tie = (i: number): Uint32Array => littleEndianWords(softwareKeystream(own, ties + i, 16, chunkIndex));
       addSamplesOf(table, sign * multiple, space, count, tie);

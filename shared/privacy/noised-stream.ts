@@ -1,4 +1,4 @@
-import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
+import { type Keystream, keystream } from '../core/keystream.ts';
 import type { Rng } from '../core/rng.ts';
 import { CHUNK_WORDS, type ChunkSpace } from '../kernels/chunk-space.ts';
 import type { RingBits } from '../kernels/packing.ts';
@@ -49,7 +49,7 @@ class Noised {
     const first = index * CHUNK_WORDS;
     const count = Math.min(CHUNK_WORDS, sum.length - first);
     if (count <= 0) return 0;
-    space.words.set(littleEndianWords(await dither(0, 4 * count, index)));
+    await dither(0, count, index)(space.words.subarray(0, count));
     if (rotation === undefined) {
       space.values.set(sum.subarray(first, first + count));
       space.ring.quantise(space.target.subarray(0, count), space.values, space.words, scale);

@@ -1,5 +1,5 @@
 import { TacitError } from '../core/errors.ts';
-import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
+import { type Begun, type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
 import { Workspace } from '../kernels/module.ts';
 import {
@@ -56,16 +56,15 @@ export async function addMasks(
   first: number,
   sources: readonly MaskSource[],
 ): Promise<void> {
-  const make = (i: number): Promise<Uint8Array> | undefined => sources[i]?.stream(first / 4, 4 * count);
+  const begin = (i: number): Begun | undefined => sources[i]?.stream(first / 4, count);
   const target = space.target.subarray(0, count);
   const words = space.words.subarray(0, count);
-  let ahead = make(0);
-  let further = make(1);
+  let ahead = begin(0);
+  let further = begin(1);
   for (const [i, { sign }] of sources.entries()) {
-    const piece = (await ahead) as Uint8Array;
+    await (ahead as Begun)(words);
     ahead = further;
-    further = make(i + 2);
-    words.set(littleEndianWords(piece));
+    further = begin(i + 2);
     if (sign === 1) space.ring.add(target, words);
     else space.ring.subtract(target, words);
   }

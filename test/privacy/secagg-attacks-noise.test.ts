@@ -215,6 +215,7 @@ describe('a session with other terms than were consented to', () => {
           const chunks = [];
           for (let i = 0; i < stream.count; i++) chunks.push((await stream.chunk(i)).bytes);
           uploads.set(id, chunks);
+          return new Uint8Array(32);
         },
       };
       try {

@@ -77,9 +77,16 @@ export function quantise(out: usize, values: usize, words: usize, count: usize, 
   }
 }
 
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function cellOf(words: usize, cells: usize, shift: u32): usize {
+  return cells + (<usize>(load<u32>(words) >>> shift) << 2);
+}
+
 /**
- * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each {threshold: u32, other: i32}.
- * Where the word ties with the threshold the cell's other value is added and i appended to `ties`, for the host to decide.
+ * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each one word: the cell's threshold in its
+ * high `shift` bits, the index of its other value in the low ones. Where the word ties with the threshold the other value
+ * is added and i appended to `ties`, for the host to decide. No branch depends on a sample but the rare tie.
  * @returns number of ties
  */
 export function noise(
@@ -92,21 +99,50 @@ export function noise(
   multiple: i32,
   ties: usize,
 ): u32 {
-  const mask: u32 = (1 << shift) - 1;
+  const cellBits: u32 = 32 - shift;
+  const low = i32x4.splat((1 << shift) - 1);
+  const index = i32x4.splat((1 << cellBits) - 1);
+  const firsts = i32x4.splat(first);
+  const factor = i32x4.splat(multiple);
+  const start = words;
+  const vectors = words + ((count & ~3) << 2);
+  const end = words + (count << 2);
   let tied: u32 = 0;
-  for (let i: usize = 0; i < count; i++) {
-    const word = load<u32>(words + (i << 2));
-    const cell = word >>> shift;
-    const bits = word & mask;
-    const entry = load<u64>(cells + (<usize>cell << 3));
-    const threshold = <u32>entry;
-    const value = select<i32>(first + <i32>cell, <i32>(entry >> 32), bits < threshold);
-    const at = target + (i << 2);
-    store<i32>(at, load<i32>(at) + value * multiple);
+  while (words < vectors) {
+    let entry = v128.load32_zero(cellOf(words, cells, shift));
+    entry = v128.load_lane<u32>(cellOf(words + 4, cells, shift), entry, 1);
+    entry = v128.load_lane<u32>(cellOf(words + 8, cells, shift), entry, 2);
+    entry = v128.load_lane<u32>(cellOf(words + 12, cells, shift), entry, 3);
+    const word = v128.load(words);
+    const bits = v128.and(word, low);
+    const threshold = i32x4.shr_u(entry, cellBits);
+    const own = i32x4.shr_u(word, shift);
+    const value = i32x4.add(v128.bitselect(own, v128.and(entry, index), i32x4.lt_s(bits, threshold)), firsts);
+    v128.store(target, i32x4.add(v128.load(target), i32x4.mul(value, factor)));
+    if (v128.any_true(i32x4.eq(bits, threshold))) {
+      for (let at = words; at < words + 16; at += 4) {
+        if ((load<u32>(at) & ((1 << shift) - 1)) == load<u32>(cellOf(at, cells, shift)) >>> cellBits) {
+          store<u32>(ties + (<usize>tied << 2), <u32>((at - start) >> 2));
+          tied++;
+        }
+      }
+    }
+    target += 16;
+    words += 16;
+  }
+  while (words < end) {
+    const word = load<u32>(words);
+    const bits = word & ((1 << shift) - 1);
+    const entry = load<u32>(cellOf(words, cells, shift));
+    const threshold = entry >>> cellBits;
+    const value = first + <i32>(bits < threshold ? word >>> shift : entry & ((1 << cellBits) - 1));
+    store<i32>(target, load<i32>(target) + value * multiple);
     if (bits == threshold) {
-      store<u32>(ties + (<usize>tied << 2), <u32>i);
+      store<u32>(ties + (<usize>tied << 2), <u32>((words - start) >> 2));
       tied++;
     }
+    target += 4;
+    words += 4;
   }
   return tied;
 }
