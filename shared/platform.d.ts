@@ -33,6 +33,13 @@ declare const crypto: {
   getRandomValues<T extends ArrayBufferView>(array: T): T;
   readonly subtle: SubtleCrypto | undefined;
 };
+interface MessagePort {
+  postMessage(message: unknown, transfer: readonly ArrayBufferLike[]): void;
+  close(): void;
+}
+declare class MessageChannel {
+  readonly port1: MessagePort;
+}
 declare const performance: { now(): number };
 interface AbortSignal {
   readonly aborted: boolean;

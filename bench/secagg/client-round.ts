@@ -1,4 +1,5 @@
 import { type Rng, systemRng } from '../../shared/core/rng.ts';
+import { uploadMasked } from '../../shared/participant/upload.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
 import type { MaskStream } from '../../shared/secagg/mask.ts';
@@ -32,7 +33,9 @@ export interface ClientDemand {
   readonly components: number;
 }
 
-/** Quantises, noises, masks and hashes a whole vector, chunk by chunk; each chunk is handed to `sent` and let go. */
+const UPLOAD = { run: 'bench', round: 1, attempt: 1 };
+
+/** Quantises, noises, masks, hashes and uploads a whole vector, chunk by chunk, to a coordinator that is there at once. */
 export async function clientRound(
   sum: Float32Array,
   { dimension, clients, components }: ClientDemand,
@@ -43,7 +46,8 @@ export async function clientRound(
   const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: mechanism.localSigma }));
   const noised = await noisedStream(sum, mechanism, rng, 1, noise, rng.bytes(32));
   const masked = await maskStream(noised, streams(clients, rng), CHUNK_BYTES);
-  for (let i = 0; i < masked.count; i++) sent((await masked.chunk(i)).bytes);
+  const transport = { putChunk: async (_: string, bytes: Uint8Array) => sent(bytes), heldChunk: async () => undefined };
+  await uploadMasked(masked, UPLOAD, transport, () => '', new AbortController().signal);
   return masked;
 }
 

@@ -7,30 +7,29 @@ import type { BenchRow } from '../row.ts';
 import { benchMechanism, clientRound, streams } from './client-round.ts';
 import { atMost, leastSpent, spent } from './measure.ts';
 
-const PIECE = new Uint32Array(CHUNK_WORDS);
-
-/** Leaves the keystream from word `at` on in PIECE, as OpenSSL makes it fastest. */
-function fillPiece(fill: ReturnType<typeof opensslCrypto.aes256Ctr>, at: number): void {
+/** Keystream from word `at` on, as OpenSSL makes it fastest. */
+function keystreamAt(fill: ReturnType<typeof opensslCrypto.aes256Ctr>, at: number, words: Uint32Array): void {
   const counter = new Uint8Array(16);
   new DataView(counter.buffer).setBigUint64(8, BigInt(at / 4));
-  fill(counter, new Uint8Array(PIECE.buffer));
+  fill(counter, new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
 }
 
-/** The least that `count` masks can cost: AES-256-CTR, and one addition of it each while the sum is in cache. */
-function floor(target: Uint32Array, count: number): void {
+/** The least that `count` masks can cost: AES-256-CTR, and one addition of it each by the kernels while the sum is in cache. */
+function floor(dimension: number, count: number): Promise<void> {
   const fills = streams(count, seededRng('floor')).map(({ key }) => opensslCrypto.aes256Ctr(key));
-  for (let at = 0; at < target.length; at += PIECE.length) {
-    const part = target.subarray(at, at + PIECE.length);
-    for (const fill of fills) {
-      fillPiece(fill, at);
-      for (let i = 0; i < part.length; i++) part[i] = (part[i] as number) + (PIECE[i] as number);
-    }
-  }
+  return ChunkSpace.use(CHUNK_WORDS, async ({ ring, target, words }) => {
+    for (let at = 0; at < dimension; at += CHUNK_WORDS)
+      for (const fill of fills) {
+        keystreamAt(fill, at, words);
+        ring.add(target, words);
+      }
+  });
 }
 
 function aes(bytes: number): void {
   const fill = opensslCrypto.aes256Ctr(new Uint8Array(32));
-  for (let at = 0; at < bytes / 4; at += PIECE.length) fillPiece(fill, at);
+  const words = new Uint32Array(CHUNK_WORDS);
+  for (let at = 0; at < bytes / 4; at += CHUNK_WORDS) keystreamAt(fill, at, words);
 }
 
 /** What one round costs a client, as a multiple of what its masks alone must cost. */
@@ -38,8 +37,7 @@ export async function clientRows(dimension: number, clients: number): Promise<Be
   const label = `d = ${dimension / 1e6} M, n = ${clients}`;
   const warm = new Float32Array(4 * CHUNK_WORDS);
   await clientRound(warm, { dimension: warm.length, clients, components: 2 }, systemRng);
-  const scratch = new Uint32Array(dimension);
-  const least = await leastSpent(2, () => floor(scratch, clients));
+  const least = await leastSpent(2, () => floor(dimension, clients));
   const sum = new Float32Array(dimension).fill(0.5 / Math.sqrt(dimension));
   let bytes = 0;
   const one = await spent(() =>

@@ -1,4 +1,5 @@
 import { ctr } from '@noble/ciphers/aes.js';
+import { free } from './free.ts';
 import { type NativeCrypto, nativeCrypto } from './native.ts';
 
 /**
@@ -26,7 +27,11 @@ async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: U
   return (block, count, lane = 0) => {
     const algorithm = { name: 'AES-CTR', counter: counterAt(block, lane), length: 64 };
     const made = subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, 4 * count));
-    return async (into) => into.set(littleEndianWords(new Uint8Array(await made)));
+    return async (into) => {
+      const bytes = new Uint8Array(await made);
+      into.set(littleEndianWords(bytes));
+      free(bytes);
+    };
   };
 }
 

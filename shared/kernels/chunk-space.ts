@@ -87,7 +87,7 @@ export class ChunkSpace {
       const threshold = table.high[i] as number;
       const other = (table.other[i] as number) - table.first;
       // A full cell's threshold has a bit too many; both its values are its own, so that any other will do.
-      cells[i] = threshold === capacity ? i : threshold * length + other;
+      cells[i] = threshold === capacity ? i * capacity : other * capacity + threshold;
     }
     const packed = { cells, shift: 32 - table.cellBits, first: table.first };
     this.#packed.set(table, packed);

@@ -32,16 +32,13 @@ export const ringInTypeScript: RingKernels = {
   },
   noise(target, words, { cells, shift, first }, multiple, ties) {
     const mask = 2 ** shift - 1;
-    const cellBits = 32 - shift;
-    const index = 2 ** cellBits - 1;
     let tied = 0;
     for (let i = 0; i < words.length; i++) {
       const word = words[i] as number;
-      const cell = word >>> shift;
+      const entry = cells[word >>> shift] as number;
       const bits = word & mask;
-      const entry = cells[cell] as number;
-      const threshold = entry >>> cellBits;
-      const value = first + (bits < threshold ? cell : entry & index);
+      const threshold = entry & mask;
+      const value = first + ((bits < threshold ? word : entry) >>> shift);
       target[i] = (target[i] as number) + Math.imul(value, multiple);
       if (bits === threshold) ties[tied++] = i;
     }

@@ -3,7 +3,7 @@ import { instantiate, type Workspace } from './module.ts';
 
 /** An alias table of 2^(32 − shift) cells as the kernel reads it: one word a cell, so that most tables stay in first-level cache. */
 export interface PackedTable {
-  /** threshold·2^(32 − shift) + index of the other value, of each cell. */
+  /** Index of the other value·2^shift + threshold, of each cell. */
   readonly cells: Uint32Array;
   readonly shift: number;
   /** Value of cell 0. */

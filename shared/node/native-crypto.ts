@@ -9,6 +9,7 @@ import {
   type KeyObject,
   verify,
 } from 'node:crypto';
+import { free } from '../core/free.ts';
 import { installNativeCrypto, type NativeCrypto } from '../core/native.ts';
 
 /** DER heads of RFC 8410: SubjectPublicKeyInfo and PKCS #8 PrivateKeyInfo, which end in the 32 raw bytes. */
@@ -48,18 +49,6 @@ function publicKey(head: Buffer, raw: Uint8Array): KeyObject {
 
 /** What a cipher encrypts at a time: source, result and target stay in cache. */
 const PIECE = new Uint8Array(1 << 16);
-
-const { port1: nowhere } = new MessageChannel();
-nowhere.close();
-
-/**
- * Every `update` of a cipher allocates its result, which would be freed at the next collection: gigabytes of them force one
- * after the other, and cost more than AES. Transferred to a closed port a buffer is freed at once, and malloc hands the same
- * memory, still in cache, to the next.
- */
-function free({ buffer }: Buffer): void {
-  nowhere.postMessage(undefined, [buffer as ArrayBuffer]);
-}
 
 /** OpenSSL, by node:crypto: seven to ten times as fast as JavaScript. */
 export const opensslCrypto: NativeCrypto = {

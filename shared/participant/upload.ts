@@ -1,4 +1,5 @@
 import { errorCode, TacitError } from '../core/errors.ts';
+import { free } from '../core/free.ts';
 import type { SecaggErrorCode } from '../secagg/errors.ts';
 import { isMaskedStream, type MaskedStream } from '../secagg/masked-stream.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
@@ -13,7 +14,7 @@ import type { ParticipantTransport } from './transport.ts';
  */
 export async function uploadMasked(
   stream: MaskedStream,
-  config: SecaggConfig,
+  config: Pick<SecaggConfig, 'run' | 'round' | 'attempt'>,
   transport: Pick<ParticipantTransport, 'putChunk' | 'heldChunk'>,
   session: () => string,
   signal: AbortSignal,
@@ -37,6 +38,7 @@ export async function uploadMasked(
       if (again && (await transport.heldChunk(to, session(), signal)) === sha256) return;
       await transport.putChunk(to, bytes, session(), signal, sha256);
     }, signal);
+    free(bytes);
   }
   return first;
 }

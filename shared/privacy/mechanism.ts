@@ -102,16 +102,15 @@ function extent(
   sum: Float32Array | Float64Array,
   { dimension, blockLength }: MechanismParameters,
 ): { square: number; largest: number } {
-  let square = 0;
   let largest = 0;
   if (blockLength === 1) {
     for (let i = 0; i < sum.length; i++) {
-      const x = sum[i] as number;
-      square += x * x;
-      if (Math.abs(x) > largest) largest = Math.abs(x);
+      const size = Math.abs(sum[i] as number);
+      if (size > largest) largest = size;
     }
-    return { square, largest };
+    return { square: sumOfSquares(sum), largest };
   }
+  let square = 0;
   const blocks = rotationBlocks(dimension);
   for (let k = 0; k < blocks.count; k++) {
     const block = sumOfSquares(sum.subarray(...blockAt(blocks, dimension, k)));

@@ -1,4 +1,4 @@
-import { type Keystream, keystream, littleEndianWords } from '../core/keystream.ts';
+import { type Keystream, keystream } from '../core/keystream.ts';
 import type { ChunkSpace } from '../kernels/chunk-space.ts';
 import { blockAt, type RotationBlocks, rotationBlocks } from './rotation-blocks.ts';
 
@@ -68,7 +68,7 @@ export class Rotation {
   async #signs(space: ChunkSpace, lane: number): Promise<Uint32Array> {
     const count = Math.ceil(this.blocks.length / 32);
     const signs = space.signs.subarray(0, count);
-    signs.set(littleEndianWords(await this.#bits(0, 4 * count, lane)));
+    await this.#bits(0, count, lane)(signs);
     return signs;
   }
 }

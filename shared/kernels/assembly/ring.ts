@@ -83,10 +83,19 @@ function cellOf(words: usize, cells: usize, shift: u32): usize {
   return cells + (<usize>(load<u32>(words) >>> shift) << 2);
 }
 
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function entriesOf(words: usize, cells: usize, shift: u32): v128 {
+  let entries = v128.load32_zero(cellOf(words, cells, shift));
+  entries = v128.load_lane<u32>(cellOf(words + 4, cells, shift), entries, 1);
+  entries = v128.load_lane<u32>(cellOf(words + 8, cells, shift), entries, 2);
+  return v128.load_lane<u32>(cellOf(words + 12, cells, shift), entries, 3);
+}
+
 /**
- * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each one word: the cell's threshold in its
- * high `shift` bits, the index of its other value in the low ones. Where the word ties with the threshold the other value
- * is added and i appended to `ties`, for the host to decide. No branch depends on a sample but the rare tie.
+ * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each one word: the index of its other
+ * value in the high bits, its threshold in the low `shift` ones. Where the word ties with the threshold the other value is
+ * added and i appended to `ties`, for the host to decide. No branch depends on a sample but the rare tie.
  * @returns number of ties
  */
 export function noise(
@@ -99,45 +108,44 @@ export function noise(
   multiple: i32,
   ties: usize,
 ): u32 {
-  const cellBits: u32 = 32 - shift;
-  const low = i32x4.splat((1 << shift) - 1);
-  const index = i32x4.splat((1 << cellBits) - 1);
-  const firsts = i32x4.splat(first);
+  const mask: u32 = (1 << shift) - 1;
+  const low = i32x4.splat(mask);
+  const firsts = i32x4.splat(first * multiple);
   const factor = i32x4.splat(multiple);
   const start = words;
-  const vectors = words + ((count & ~3) << 2);
+  const vectors = words + ((count & ~7) << 2);
   const end = words + (count << 2);
   let tied: u32 = 0;
   while (words < vectors) {
-    let entry = v128.load32_zero(cellOf(words, cells, shift));
-    entry = v128.load_lane<u32>(cellOf(words + 4, cells, shift), entry, 1);
-    entry = v128.load_lane<u32>(cellOf(words + 8, cells, shift), entry, 2);
-    entry = v128.load_lane<u32>(cellOf(words + 12, cells, shift), entry, 3);
-    const word = v128.load(words);
-    const bits = v128.and(word, low);
-    const threshold = i32x4.shr_u(entry, cellBits);
-    const own = i32x4.shr_u(word, shift);
-    const value = i32x4.add(v128.bitselect(own, v128.and(entry, index), i32x4.lt_s(bits, threshold)), firsts);
-    v128.store(target, i32x4.add(v128.load(target), i32x4.mul(value, factor)));
-    if (v128.any_true(i32x4.eq(bits, threshold))) {
-      for (let at = words; at < words + 16; at += 4) {
-        if ((load<u32>(at) & ((1 << shift) - 1)) == load<u32>(cellOf(at, cells, shift)) >>> cellBits) {
+    const wordA = v128.load(words);
+    const wordB = v128.load(words, 16);
+    const entryA = entriesOf(words, cells, shift);
+    const entryB = entriesOf(words + 16, cells, shift);
+    const bitsA = v128.and(wordA, low);
+    const bitsB = v128.and(wordB, low);
+    const thresholdA = v128.and(entryA, low);
+    const thresholdB = v128.and(entryB, low);
+    const indexA = i32x4.shr_u(v128.bitselect(wordA, entryA, i32x4.lt_s(bitsA, thresholdA)), shift);
+    const indexB = i32x4.shr_u(v128.bitselect(wordB, entryB, i32x4.lt_s(bitsB, thresholdB)), shift);
+    v128.store(target, i32x4.add(i32x4.add(v128.load(target), firsts), i32x4.mul(indexA, factor)));
+    v128.store(target, i32x4.add(i32x4.add(v128.load(target, 16), firsts), i32x4.mul(indexB, factor)), 16);
+    if (v128.any_true(v128.or(i32x4.eq(bitsA, thresholdA), i32x4.eq(bitsB, thresholdB)))) {
+      for (let at = words; at < words + 32; at += 4) {
+        if (((load<u32>(at) ^ load<u32>(cellOf(at, cells, shift))) & mask) == 0) {
           store<u32>(ties + (<usize>tied << 2), <u32>((at - start) >> 2));
           tied++;
         }
       }
     }
-    target += 16;
-    words += 16;
+    target += 32;
+    words += 32;
   }
   while (words < end) {
     const word = load<u32>(words);
-    const bits = word & ((1 << shift) - 1);
     const entry = load<u32>(cellOf(words, cells, shift));
-    const threshold = entry >>> cellBits;
-    const value = first + <i32>(bits < threshold ? word >>> shift : entry & ((1 << cellBits) - 1));
-    store<i32>(target, load<i32>(target) + value * multiple);
-    if (bits == threshold) {
+    const index = ((word & mask) < (entry & mask) ? word : entry) >>> shift;
+    store<i32>(target, load<i32>(target) + (first + <i32>index) * multiple);
+    if (((word ^ entry) & mask) == 0) {
       store<u32>(ties + (<usize>tied << 2), <u32>((words - start) >> 2));
       tied++;
     }

@@ -69,7 +69,7 @@ describe('WebAssembly and TypeScript give the same bytes', () => {
         // Every third word hits its threshold exactly.
         for (let i = 0; i < count; i += 3) {
           const cell = (words[i] as number) >>> shift;
-          words[i] = cell * 2 ** shift + ((cells[cell] as number) >>> cellBits);
+          words[i] = cell * 2 ** shift + ((cells[cell] as number) & (2 ** shift - 1));
         }
         const table = { cells, shift, first: -7 };
         const [twin, twinTies] = [target.slice(), new Uint32Array(count)];
