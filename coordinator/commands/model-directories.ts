@@ -148,7 +148,11 @@ export function mergeCommand(): Command {
     .action(async (from: string, adapterFrom: string, options: ConvertOptions) => {
       const base = readModelDirectory(await readModelFiles(from));
       const adapter = readAdapterDirectory(await readModelFiles(adapterFrom));
-      const modules = loraModules(base.config, adapter.spec, base.config.layers);
+      // What a mean head does not read was not adapted here; an adapter made elsewhere may have it all the same.
+      const read = loraModules(base.config, adapter.spec, blocksUsed(base.config, base.head)).map((m) => m.module);
+      const modules = loraModules(base.config, adapter.spec, base.config.layers).filter(
+        ({ module, a }) => read.includes(module) || adapter.weights.has(a),
+      );
       const weights = mergeLora(base.weights, modules, adapter.weights);
       for (const [name, tensor] of adapter.weights) if (!name.includes('.lora_')) weights.set(name, tensor);
       await write(options, rewrite({ ...base, weights }, options));

@@ -2,13 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readAdapterDirectory } from '../../shared/bert/adapter.ts';
-import { type ModelDirectory, readModelDirectory } from '../../shared/bert/directory.ts';
+import { parseBertConfig } from '../../shared/bert/config.ts';
+import { type ModelDirectory, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { createBert } from '../../shared/bert/model.ts';
 import { seededRng } from '../../shared/core/rng.ts';
-import { readDirectoryFiles } from '../../shared/node/directory-files.ts';
+import { readDirectoryFiles, writeDirectoryFiles } from '../../shared/node/directory-files.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
 import { openTokenizer } from '../../shared/protocol/stage-model.ts';
+import type { NamedTensor } from '../../shared/tensor/named.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
 import { createFeatureCache } from '../../shared/training/features.ts';
 
@@ -46,6 +48,9 @@ tacit(
   'lora:4',
   '--learning-rate',
   '0.01',
+  // Without held-out records the last step stays: the best one might be that before training, which adapts nothing.
+  '--hold-out',
+  '0',
   '--out',
   join(out, 'tuned'),
 );
@@ -53,6 +58,8 @@ tacit('train', '--model', mini, ...data, '--train', 'layers:1', '--epsilon', '8'
 for (const name of ['classifier', 'mean'])
   tacit('model', 'export', join(out, name), '--format', 'onnx', '--out', join(out, `${name}-onnx`));
 tacit('model', 'export', join(out, 'mean'), '--format', 'sentence-transformers', '--out', join(out, 'sentences'));
+await oneLayer('mean', 'single');
+tacit('model', 'export', join(out, 'single'), '--format', 'sentence-transformers', '--out', join(out, 'stock'));
 tacit(
   'model',
   'export',
@@ -72,12 +79,36 @@ const expected = {
   sharded: await numbers('sharded'),
   tuned: await numbers('tuned'),
   mean: await numbers('mean'),
+  single: await numbers('single'),
 };
 const adapter = readAdapterDirectory(await readDirectoryFiles(join(out, 'tuned/adapter'), 2 ** 30));
 console.log(
   `adapter tensors: ${[...adapter.weights.keys()].length}; sharded files: ${readdirSync(join(out, 'sharded')).length}`,
 );
 writeFileSync(join(out, 'expected.json'), JSON.stringify(expected));
+
+/** The model with a mean head of its last layer alone, which sentence-transformers has modules of its own for. */
+async function oneLayer(from: string, to: string): Promise<void> {
+  const { config, weights, tokenizer } = readModelDirectory(
+    await readDirectoryFiles(join(out as string, from), 2 ** 30),
+  );
+  const { 'head.dense.weight': dense, ...rest } = Object.fromEntries(weights) as Record<string, NamedTensor>;
+  const { data, shape } = dense as NamedTensor;
+  const [rows, columns] = shape as [number, number];
+  const width = config.hiddenSize;
+  const narrow = Float32Array.from({ length: rows * width }, (_, i) => {
+    return data[Math.floor(i / width) * columns + columns - width + (i % width)] as number;
+  });
+  const single = { name: 'head.dense.weight', shape: [rows, width], data: narrow };
+  await writeDirectoryFiles(
+    join(out as string, to),
+    writeModelDirectory({
+      config: parseBertConfig({ ...config.raw, tacit: { head: 'mean', layers: [config.layers] } }),
+      weights: new Map([...Object.entries(rest), ['head.dense.weight', single]]),
+      tokenizer,
+    }),
+  );
+}
 
 /** Our own logits and features of a directory, with our own tokenizer. */
 async function numbers(name: string): Promise<{ logits: number[][]; features: number[][]; ids: number[][] }> {
