@@ -5,7 +5,10 @@ import { command, openTerminal, runCommand } from '../shared/node/command-line.t
 import { useOpensslCrypto } from '../shared/node/native-crypto.ts';
 import { parseJoinCode } from '../shared/protocol/join-code.ts';
 import { createProgress } from './progress.ts';
+import { changeSiteKey } from './site.ts';
 import { takePart } from './take-part.ts';
+
+const STATE = ['--state <dir>', 'directory of your identity, memory and ledger', join(homedir(), '.tacit')] as const;
 
 interface Options {
   readonly join: string;
@@ -16,22 +19,43 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** `tacit client`. @returns the exit code */
+/** `tacit client` and `tacit client rotate-key`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
   useOpensslCrypto();
+  const program = command('tacit', 'Federated learning on text that never leaves its owner', 'tacit client --help');
+  // What `client` needs, `rotate-key` does not, so it is no subcommand of it but a command beside it.
+  if (argv[1] === 'rotate-key') return runCommand(program.addCommand(rotateKeyCommand()), argv.slice(1));
   const example = 'tacit client --join "https://host/#join=…" --data records.csv --policy policy.yaml';
   const client = command('client', 'take part in a run with your own data, under your own policy', example)
     .requiredOption('--join <link>', 'the join link that the coordinator gave you')
     .requiredOption('--data <path>', 'your records: CSV, JSON Lines, or a folder of texts')
     .option('--policy <file>', 'your own rules; without them every plan is refused')
     .option('--organisation <name>', 'name shown to the coordinator', hostname())
-    .option('--state <dir>', 'directory of your identity, memory and ledger', join(homedir(), '.tacit'))
+    .option(...STATE)
     .option('--json', 'one JSON object a line')
     .action(takePartUntilEnd);
-  return runCommand(
-    command('tacit', 'Federated learning on text that never leaves its owner', example).addCommand(client),
-    argv,
-  );
+  client.addHelpText('after', '\nAlso: tacit client rotate-key --help');
+  return runCommand(program.addCommand(client), argv);
+}
+
+function rotateKeyCommand() {
+  const example = 'tacit client rotate-key --state ~/.tacit --reason "yearly change"';
+  return command('rotate-key', 'give this site another key; it stays the same participant', example)
+    .requiredOption('--reason <text>', 'why; it becomes part of your ledger and the coordinator’s')
+    .option(...STATE)
+    .option('--json', 'one JSON object')
+    .action(async (options: { reason: string; state: string; json?: boolean }) => {
+      const { index, clientId } = await changeSiteKey(options.state, passphraseFromEnvironment(), options.reason);
+      const terminal = openTerminal(options.json === true);
+      terminal.emit({ rotated: true, clientId, ledgerIndex: index });
+      terminal.say(`client ${clientId} has another key since entry ${index} of its own ledger; the old one is gone`);
+      terminal.say('Coordinators are shown the change, signed by both keys, when you take part next.');
+    });
+}
+
+function passphraseFromEnvironment(): string | undefined {
+  const passphrase = process.env.TACIT_KEY_PASSPHRASE;
+  return passphrase === '' ? undefined : passphrase;
 }
 
 /** Ctrl-C leaves in order: the round goes on without this client. */
@@ -48,7 +72,7 @@ async function takePartUntilEnd(options: Options): Promise<void> {
     policyFile: options.policy,
     organisation: options.organisation,
     state: options.state,
-    passphrase: process.env.TACIT_KEY_PASSPHRASE === '' ? undefined : process.env.TACIT_KEY_PASSPHRASE,
+    passphrase: passphraseFromEnvironment(),
   };
   try {
     for await (const event of takePart(settings, terminal, leave.signal)) {

@@ -1,16 +1,15 @@
-import { join } from 'node:path';
 import { systemRng } from '../shared/core/rng.ts';
 import { signerFromSeed } from '../shared/core/signing.ts';
 import type { SwitchListener } from '../shared/engine/fallback.ts';
 import type { Terminal } from '../shared/node/command-line.ts';
 import { selectNodeEngine } from '../shared/node/engines.ts';
-import { openKeystore } from '../shared/node/keystore.ts';
-import { openSqliteStore } from '../shared/node/store/sqlite.ts';
 import type { ParticipantEvent } from '../shared/participant/events.ts';
 import { localTrainer } from '../shared/participant/local-trainer.ts';
+import type { Policy } from '../shared/participant/policy.ts';
 import { runParticipant } from '../shared/participant/session.ts';
 import { readLocalData } from './local-data.ts';
 import { readPolicy } from './policy-file.ts';
+import { openSite, type Site } from './site.ts';
 
 export interface ClientSettings {
   /** The join link. */
@@ -34,10 +33,21 @@ export async function* takePart(
   signal: AbortSignal,
 ): AsyncGenerator<ParticipantEvent> {
   const policy = await readPolicy(settings.policyFile);
-  const identity = await openKeystore(join(settings.state, 'identity.json'), {
-    passphrase: settings.passphrase,
-    rng: systemRng,
-  });
+  const { store, identity } = await openSite(settings.state, settings.passphrase);
+  try {
+    yield* conversation(settings, policy, { store, identity }, terminal, signal);
+  } finally {
+    await store.close();
+  }
+}
+
+async function* conversation(
+  settings: ClientSettings,
+  policy: Policy | undefined,
+  { store, identity }: Site,
+  terminal: Terminal,
+  signal: AbortSignal,
+): AsyncGenerator<ParticipantEvent> {
   if (identity.protection === 'machine') {
     terminal.say(
       'identity   protected by file permissions only; set TACIT_KEY_PASSPHRASE before the first start to encrypt it',
@@ -55,22 +65,17 @@ export async function* takePart(
     reason: used?.reason ?? '',
     secondsPerExample: (used?.milliseconds ?? 0) / 1000,
   };
-  const store = await openSqliteStore(join(settings.state, 'store'));
-  try {
-    yield* runParticipant({
-      link: settings.link,
-      organisation: settings.organisation,
-      // Here the site decided when it wrote its policy and started this command; the columns are known only now.
-      answer: async (_, { terms }) => ({ policy, records: await readLocalData(settings.data, terms.plan, terminal) }),
-      createTrainer: localTrainer({ engine, rng: systemRng }),
-      engineName: engine.name,
-      signer: signerFromSeed(identity.seed),
-      store,
-      rng: systemRng,
-      clock: Date,
-      signal,
-    });
-  } finally {
-    await store.close();
-  }
+  yield* runParticipant({
+    link: settings.link,
+    organisation: settings.organisation,
+    // Here the site decided when it wrote its policy and started this command; the columns are known only now.
+    answer: async (_, { terms }) => ({ policy, records: await readLocalData(settings.data, terms.plan, terminal) }),
+    createTrainer: localTrainer({ engine, rng: systemRng }),
+    engineName: engine.name,
+    signer: signerFromSeed(identity.seed),
+    store,
+    rng: systemRng,
+    clock: Date,
+    signal,
+  });
 }

@@ -2,9 +2,10 @@ import { canonicalBytes } from '../shared/core/canonical.ts';
 import { errorCode } from '../shared/core/errors.ts';
 import { sha256Hex } from '../shared/core/hash.ts';
 import { BudgetProjection } from '../shared/ledger/budget.ts';
-import { refused } from '../shared/ledger/budget-book.ts';
+import { BudgetBook, refused } from '../shared/ledger/budget-book.ts';
 import { type BudgetProblem, budgetProblem } from '../shared/ledger/budget-rules.ts';
 import { type ApproverChange, type Entry, type EntryInput, rosterHash } from '../shared/ledger/entries.ts';
+import { type Handover, handoverOperation } from '../shared/ledger/key-chain.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import type { Approval } from './budget-opening.ts';
 
@@ -37,6 +38,21 @@ export async function setApprovers(
       await ledger.refresh();
     }
   }
+}
+
+/**
+ * Takes in that an approver in office has handed over to another key of their own.
+ * @throws BUDGET_STATE when the old key is not theirs, BUDGET_UNAPPROVED without both signatures, LEDGER_KEY_UNKNOWN when it is
+ * for another ledger or a key comes back
+ */
+export async function rotateApprover(ledger: Ledger, handover: Handover): Promise<{ readonly index: number }> {
+  const operation = handoverOperation(handover);
+  const known = ledger.operation(operation);
+  // Said again after it broke off, perhaps with another reason: the first one stands.
+  if (known !== undefined) return { index: known };
+  const { index } = await new BudgetBook(ledger).append({ kind: 'key.rotate', ...handover }, operation);
+  await ledger.checkpoint();
+  return { index };
 }
 
 function rosterWith(

@@ -54,7 +54,7 @@ export interface CoordinatorOptions {
 /** Opens the coordinator on its store and goes on with every run that had not ended. */
 export async function startCoordinatorService(options: CoordinatorOptions): Promise<Coordinator> {
   const { store, clock, engine, rng } = options;
-  const participants = await Participants.open(store, clock, rng);
+  const participants = await Participants.open(store, options.ledger, clock, rng);
   const models = await ModelLibrary.open(store, clock, engine, rng);
   const coordinator = new Coordinator(options, participants, models);
   await coordinator.resume();
@@ -153,7 +153,11 @@ export class Coordinator implements CoordinatorService {
 
   async invite(runId: string, request: InvitationRequest): Promise<{ readonly code: string }> {
     this.#runs.known(runId);
-    const token = await this.#participants.invite(runId, request);
+    const { replaces } = request;
+    const token =
+      replaces === undefined
+        ? await this.#participants.invite(runId, request)
+        : await this.#participants.replace(runId, request, replaces);
     return {
       code: formatJoinCode({ url: this.#o.publicUrl, token, fingerprint: fingerprintOf(this.#o.signer.publicKey) }),
     };

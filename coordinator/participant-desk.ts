@@ -2,8 +2,11 @@ import type { Logger } from 'pino';
 import { base64, fromHex, hex } from '../shared/core/bytes.ts';
 import { type Clock, isoTime } from '../shared/core/clock.ts';
 import { TacitError } from '../shared/core/errors.ts';
+import { clientLogName } from '../shared/ledger/client-name.ts';
+import { formatVkey } from '../shared/ledger/keys.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import { verifyStatement } from '../shared/ledger/statement.ts';
+import { witnessKey } from '../shared/ledger/witness.ts';
 import type { ProtocolErrorCode } from '../shared/protocol/errors.ts';
 import type {
   Challenge,
@@ -48,15 +51,17 @@ export class ParticipantDesk implements ParticipantHub {
 
   /** The last hundred: a client that was away for longer needs a new join code. */
   get handovers(): Challenge['handovers'] {
-    return this.#o.ledger.keys.handovers
-      .slice(-100)
-      .map(({ change, signature, acceptance }) => ({ change, signature, acceptance }));
+    return this.#o.ledger.keys.handovers.slice(-100);
   }
 
   async hello(hello: Hello, challenge: Challenge, connection: Connection): Promise<Welcome> {
     const { participants, runs, ledger, about } = this.#o;
     const client = await participants.admit(hello, challenge);
     const { driver } = runs.known(client.run);
+    const { clientId, publicKey } = client;
+    const before = driver.record.consented.get(clientId);
+    if (before !== undefined && before.publicKey !== publicKey && driver.record.ended === undefined)
+      await driver.append({ type: 'rekeyed', at: isoTime(this.#o.clock), clientId, publicKey });
     const { record } = driver;
     const session = participants.connect(client, connection, hello.seen);
     return {
@@ -139,7 +144,10 @@ export class ParticipantDesk implements ParticipantHub {
       );
     }
     if (!verifyStatement('countersignature', document, publicKey, signature)) throw wronglySigned('countersign');
-    await ledger.append({ kind: 'countersignature', ...statement }, `countersignature/${driver.record.id}/${clientId}`);
+    const operation = `countersignature/${driver.record.id}/${clientId}`;
+    // Said again, perhaps under a new key: the first one stands.
+    if (ledger.operation(operation) === undefined)
+      await ledger.append({ kind: 'countersignature', ...statement }, operation);
   }
 
   async secagg(clientId: string, frame: SecaggFrame): Promise<void> {
@@ -164,7 +172,16 @@ export class ParticipantDesk implements ParticipantHub {
   }
 
   async cosign(clientId: string, cosign: Cosign): Promise<void> {
-    this.#clientOf(clientId);
+    const { client } = this.#clientOf(clientId);
+    const own = formatVkey(witnessKey(clientLogName(clientId), fromHex(client.publicKey)));
+    if (cosign.vkey !== own)
+      throw new TacitError<ProtocolErrorCode>(
+        'SIGNATURE_INVALID',
+        'a client cosigns in its own name, with its own key',
+        {
+          where: 'cosign',
+        },
+      );
     await this.#o.ledger.cosign(cosign);
     const live = this.#o.participants.live(clientId);
     if (live !== undefined) live.seen = Math.max(live.seen, cosign.checkpointSize);

@@ -6,13 +6,14 @@ import type { BudgetProjection } from '../shared/ledger/budget.ts';
 import { refused } from '../shared/ledger/budget-book.ts';
 import type { ApproverChange, BudgetOpening } from '../shared/ledger/entries.ts';
 import type { BudgetErrorCode } from '../shared/ledger/errors.ts';
+import type { Handover } from '../shared/ledger/key-chain.ts';
 import type { Ledger } from '../shared/ledger/log.ts';
 import { verifyStatement } from '../shared/ledger/statement.ts';
 import type { ProtocolErrorCode } from '../shared/protocol/errors.ts';
 import type { PolicyView, ProposalView, ProposedDocument } from '../shared/protocol/views.ts';
 import { EventLog } from '../shared/store/log.ts';
 import type { Store } from '../shared/store/port.ts';
-import { setApprovers } from './approvers.ts';
+import { rotateApprover, setApprovers } from './approvers.ts';
 import type { BudgetBoard } from './budget-board.ts';
 import { type Approval, openingEntry } from './budget-opening.ts';
 import { type PolicyEvent, policyEvent } from './policy-events.ts';
@@ -81,6 +82,11 @@ export class PolicyDesk {
   /** Puts a list of approvers in force. @throws BUDGET_UNAPPROVED, BUDGET_STATE */
   setApprovers(change: ApproverChange, approvals: readonly Approval[]): Promise<{ readonly index: number }> {
     return this.#inTurn(() => setApprovers(this.#ledger, change, approvals));
+  }
+
+  /** An approver's own change of key: both their keys have signed it. @see rotateApprover */
+  rotateApprover(handover: Handover): Promise<{ readonly index: number }> {
+    return this.#inTurn(() => rotateApprover(this.#ledger, handover));
   }
 
   /**

@@ -23,6 +23,8 @@ export interface InvitationRequest {
   /** How many different clients may enrol with it (1 = one-time). */
   readonly uses: number;
   readonly expiresAt: number;
+  /** The client that lost its key: its seat is the invitation's, its key ended in the ledger. */
+  readonly replaces?: { readonly clientId: string; readonly reason: string };
 }
 
 /** JSON Lines with the plan's text and label fields. */

@@ -14,6 +14,7 @@ export const KINDS: Readonly<Record<EntryKind, string>> = {
   'plan.close': 'plan closed',
   'roster.update': 'participants changed',
   'key.rotate': 'key changed',
+  'key.revoke': 'key ended',
   audit: 'empirical audit',
   incident: 'incident',
   charge: 'charge seen',
@@ -47,6 +48,8 @@ export function entryWords(entry: Entry): string {
       return entry.members === null ? 'list kept as a blob' : plural(entry.members.length, 'participant');
     case 'key.rotate':
       return `${entry.change.role} ${entry.change.name}: ${entry.change.reason}`;
+    case 'key.revoke':
+      return `client ${entry.clientId.slice(0, 12)}, ${entry.organisation}: ${entry.reason}`;
     case 'audit':
       return `measured ε ≥ ${entry.epsilonLowerBound}, claimed ${entry.epsilonClaimed}: ${entry.holds ? 'the claim stands' : 'the claim is refuted'}`;
     case 'incident':

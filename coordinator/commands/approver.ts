@@ -1,22 +1,27 @@
+import { rename } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { base64 } from '../../shared/core/bytes.ts';
+import { TacitError } from '../../shared/core/errors.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { signerFromSeed } from '../../shared/core/signing.ts';
 import { changedApprovers } from '../../shared/ledger/approver-change.ts';
 import { BudgetProjection } from '../../shared/ledger/budget.ts';
 import { approverChangeSchema } from '../../shared/ledger/entries.ts';
+import { handOver } from '../../shared/ledger/key-chain.ts';
 import type { LedgerReader } from '../../shared/ledger/reader.ts';
-import { command, openTerminal } from '../../shared/node/command-line.ts';
+import { type CommandLineErrorCode, command, openTerminal } from '../../shared/node/command-line.ts';
 import { readYamlFile } from '../../shared/node/documents.ts';
 import { openKeystore } from '../../shared/node/keystore.ts';
-import type { PolicyView } from '../../shared/protocol/views.ts';
+import { readIfThere } from '../../shared/node/secret-file.ts';
+import type { AboutView, PolicyView } from '../../shared/protocol/views.ts';
 import { setApprovers } from '../approvers.ts';
 import { approveChange } from '../budget-opening.ts';
 import { parsedDocument } from '../documents.ts';
 import { passphraseFromEnvironment } from '../identity.ts';
 import { readApproval } from './budget.ts';
 import { STORE_SETTINGS, withReader } from './ledger/reader.ts';
+import { defaultCoordinator, remoteOf } from './remote.ts';
 import { configOf, withSettings } from './settings.ts';
 import { type Written, writing } from './writing.ts';
 
@@ -29,10 +34,10 @@ interface Change {
   readonly approval?: string[];
 }
 
-/** `tacit approver key|set|propose|approve|list`: whose signatures open and raise budgets. */
+/** `tacit approver key|set|propose|approve|rotate|list`: whose signatures open and raise budgets. */
 export function approverCommand(): Command {
   const group = command('approver', 'who may approve budgets', 'tacit approver list --data-dir tacit-data');
-  for (const sub of [keyCommand(), setCommand(), proposeCommand(), approveCommand(), listCommand()])
+  for (const sub of [keyCommand(), setCommand(), proposeCommand(), approveCommand(), rotateCommand(), listCommand()])
     group.addCommand(sub);
   return group;
 }
@@ -68,6 +73,8 @@ function setCommand(): Command {
       });
       const terminal = openTerminal(options['json'] === true);
       terminal.emit({ approvers: change.approvers, ledgerIndex });
+      if (change.approvers.length === 2)
+        terminal.say('Name a third: with two, a lost key cannot be replaced, because a change takes two signatures.');
       terminal.say(
         `${change.approvers.map((a) => a.name).join(', ') || 'nobody'} may approve budgets: ledger entry ${ledgerIndex}`,
       );
@@ -92,6 +99,34 @@ function approveCommand(): Command {
       const change = parsedDocument(approverChangeSchema, await readYamlFile(file, DOCUMENT_BYTES), file);
       const approval = approveChange(change, options.name, await ownSigner(options.key));
       process.stdout.write(`${JSON.stringify(approval)}\n`);
+    });
+}
+
+/** Run again after it broke off, it goes on: the new key is in its own file until the ledger names it. */
+function rotateCommand(): Command {
+  const example =
+    'tacit approver rotate --name "Officer" --key officer.json --reason "new laptop" --coordinator https://coordinator.example';
+  return signing(command('rotate', 'hand over to another key of your own; the old one is gone afterwards', example))
+    .requiredOption('--reason <text>', 'why; it becomes part of the ledger')
+    .option('--coordinator <url>', 'address of the coordinator (TACIT_COORDINATOR)', defaultCoordinator())
+    .option('--json', 'one JSON object')
+    .action(async (options: { name: string; key: string; reason: string; coordinator: string; json?: boolean }) => {
+      const { name, key, reason, json } = options;
+      const remote = remoteOf({ coordinator: options.coordinator });
+      const { origin } = await remote.get<AboutView>('/api/v1/about');
+      if ((await readIfThere(key)) === undefined)
+        throw new TacitError<CommandLineErrorCode>('USAGE', 'there is no such key file', { where: key });
+      const nextKey = `${key}.next`;
+      // Both are opened before anything is sent; `ownSigner` makes the new one.
+      const [old, next] = [await ownSigner(key), await ownSigner(nextKey)];
+      const handover = handOver({ role: 'approver', name, origin, reason }, old, next);
+      const { ledgerIndex } = await remote.ask<Written>('/api/v1/approvers/keys', JSON.stringify(handover));
+      await rename(nextKey, key);
+      const publicKey = base64(next.publicKey);
+      const terminal = openTerminal(json === true);
+      terminal.emit({ rotated: name, publicKey, ledgerIndex });
+      terminal.say(`${name} signs with another key since ledger entry ${ledgerIndex}: ${publicKey}`);
+      terminal.say('Keep a copy of the key file, and tell the others its public key by a way that you trust.');
     });
 }
 

@@ -11,13 +11,13 @@ const TIMEOUT_MS = 60_000;
 /** Adds where the coordinator is and what proves that the operator asks. */
 export function withRemote(command: Command): Command {
   return command
-    .option(
-      '--coordinator <url>',
-      'address of the coordinator (TACIT_COORDINATOR)',
-      process.env.TACIT_COORDINATOR ?? 'http://127.0.0.1:7400',
-    )
+    .option('--coordinator <url>', 'address of the coordinator (TACIT_COORDINATOR)', defaultCoordinator())
     .option('--data-dir <dir>', 'its data directory, where the operator token is (TACIT_DATA_DIR)')
     .option('--json', 'one JSON object a line');
+}
+
+export function defaultCoordinator(): string {
+  return process.env.TACIT_COORDINATOR ?? 'http://127.0.0.1:7400';
 }
 
 export interface RemoteOptions {

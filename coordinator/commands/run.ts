@@ -51,10 +51,14 @@ export function runCommands(): Command {
   const invite = withRemote(command('invite', 'make a join link', 'tacit run invite RUN --organisation "North clinic"'))
     .argument('<run>', 'its id')
     .option('--organisation <name>', 'whose seat it is; otherwise the participant says')
+    .option('--replaces <client>', 'a client that lost its key: the key is ended, and its seat is the invitation’s')
+    .option('--reason <text>', 'with --replaces: why; it becomes part of the ledger', 'the key was lost')
     .option('--uses <n>', 'how many may join with it', '1')
     .option('--hours <n>', 'how long it is valid', '24')
-    .action(async (id: string, options: RemoteOptions & { organisation?: string; uses: string; hours: string }) => {
+    .action(async (id: string, options: RemoteOptions & InviteOptions) => {
+      const { replaces, reason } = options;
       const body = {
+        ...(replaces === undefined ? {} : { replaces: { clientId: replaces, reason } }),
         uses: Number(options.uses),
         validHours: Number(options.hours),
         ...(options.organisation === undefined ? {} : { organisation: options.organisation }),
@@ -88,6 +92,14 @@ export function runCommands(): Command {
   return group;
 }
 
+interface InviteOptions {
+  readonly organisation?: string;
+  readonly replaces?: string;
+  readonly reason: string;
+  readonly uses: string;
+  readonly hours: string;
+}
+
 function show(run: RunView, terminal: Terminal): void {
   terminal.emit(run);
   terminal.say(`run      ${run.id} (${run.name}), ${run.state}${run.reason === null ? '' : `: ${run.reason}`}`);
@@ -104,6 +116,6 @@ function show(run: RunView, terminal: Terminal): void {
     );
   for (const p of run.participants)
     terminal.say(
-      `client   ${p.organisation}: ${p.state}, ${p.connected ? 'connected' : 'not connected'}, ${p.records === null ? '' : `${p.records} records, `}${p.engine}`,
+      `client   ${p.organisation} (${p.clientId}): ${p.state}, ${p.connected ? 'connected' : 'not connected'}, ${p.records === null ? '' : `${p.records} records, `}${p.engine}`,
     );
 }

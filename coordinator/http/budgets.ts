@@ -5,6 +5,7 @@ import {
   approverChangeSchema,
   budgetKeySchema,
   budgetOpeningSchema,
+  handoverSchema,
 } from '../../shared/ledger/entries.ts';
 import { openingEntry } from '../budget-opening.ts';
 import type { CoordinatorService } from '../service.ts';
@@ -56,6 +57,12 @@ export function budgetsRouter(service: CoordinatorService, operatorToken: string
   });
   router.post('/approvers/proposals', operator, small, async (request, response) => {
     response.status(201).json(await service.policy.proposeApprovers(parseAs(proposedApprovers, request.body, request)));
+  });
+  // Both keys of an approver have signed it, and only one in office can: no token beside it.
+  router.post('/approvers/keys', small, async (request, response) => {
+    const handover = parseAs(handoverSchema, request.body, request);
+    const { index } = await service.policy.rotateApprover(handover);
+    response.status(201).json({ ledgerIndex: index });
   });
   router.post('/approvers', operator, small, async (request, response) => {
     const { change, approvals } = parseAs(approversBody, request.body, request);

@@ -22,6 +22,7 @@ const stopBody = z.strictObject({ reason: z.string().min(1).max(500).default('st
 const invitationBody = z.strictObject({
   organisation: z.string().min(1).max(200).optional(),
   uses: z.number().int().min(1).max(LIMITS.cohortClients).default(1),
+  replaces: z.strictObject({ clientId: z.string().min(1).max(64), reason: z.string().min(1).max(1000) }).optional(),
   validHours: z
     .number()
     .positive()
@@ -63,12 +64,13 @@ export function runsRouter(service: CoordinatorService, operatorToken: string, n
   });
   router.post('/runs/:id/invitations', operator, small, async (request, response) => {
     existing(service, idOf(request));
-    const { organisation, uses, validHours } = parseAs(invitationBody, request.body ?? {}, request);
+    const { organisation, uses, validHours, replaces } = parseAs(invitationBody, request.body ?? {}, request);
     const expiresAt = now() + validHours * 3_600_000;
     const invitation = await service.invite(idOf(request), {
       uses,
       expiresAt,
       ...(organisation === undefined ? {} : { organisation }),
+      ...(replaces === undefined ? {} : { replaces }),
     });
     response.status(201).json({ ...invitation, expiresAt: new Date(expiresAt).toISOString() });
   });

@@ -54,6 +54,7 @@ export const runEvent: z.ZodType<RunEvent> = z.discriminatedUnion('type', [
     engine: text,
     ledgerIndex: whole,
   }),
+  z.object({ type: z.literal('rekeyed'), at: text, clientId: text, publicKey: text }),
   z.object({ type: z.literal('refused'), at: text, clientId: text, organisation: text, code: text, reason: text }),
   z.object({
     type: z.literal('stageStarted'),

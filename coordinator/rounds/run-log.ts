@@ -44,6 +44,8 @@ export type RunEvent =
       readonly heldOut: { readonly validation: string; readonly test: string };
     }
   | ({ readonly type: 'consented'; readonly at: string } & ConsentedClient)
+  /** The client changed its key; its consent stands. */
+  | { readonly type: 'rekeyed'; readonly at: string; readonly clientId: string; readonly publicKey: string }
   | {
       readonly type: 'refused';
       readonly at: string;
@@ -147,6 +149,12 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
     case 'consented': {
       const { type: _, at: __, ...client } = event;
       return { ...record, consented: new Map(record.consented).set(client.clientId, client) };
+    }
+    case 'rekeyed': {
+      const { clientId, publicKey } = event;
+      const client = record.consented.get(clientId);
+      if (client === undefined) return record;
+      return { ...record, consented: new Map(record.consented).set(clientId, { ...client, publicKey }) };
     }
     case 'refused':
       return {

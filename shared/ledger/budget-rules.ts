@@ -4,6 +4,7 @@ import { type BudgetAuthority, type BudgetProjection, budgetInWords, keyText } f
 import { amountOf, amountText } from './decimal.ts';
 import type { BudgetKey, EntryInput } from './entries.ts';
 import type { BudgetErrorCode } from './errors.ts';
+import { isHandover } from './key-chain.ts';
 import { verifyStatement } from './statement.ts';
 
 /** A rule that an entry breaks, with both values: what the fold allows and what the entry says. */
@@ -25,6 +26,8 @@ export function budgetProblem(state: BudgetProjection, entry: EntryInput): Budge
       return openingProblem(state, entry);
     case 'roster.update':
       return approversProblem(state, entry);
+    case 'key.rotate':
+      return approverKeyProblem(state, entry);
     case 'budget.lower':
       return loweringProblem(state, entry);
     case 'reserve':
@@ -107,6 +110,37 @@ function approversProblem(
     what: 'the approvers changed without enough approvals by those in office',
     expected: `${needed}`,
     actual: `${valid}`,
+  };
+}
+
+/** An approver hands over to a key of their own: both keys say so, and nobody else needs to. */
+function approverKeyProblem(
+  state: BudgetProjection,
+  { change, ...signatures }: EntryInput<'key.rotate'>,
+): BudgetProblem | undefined {
+  if (change.role !== 'approver') return undefined;
+  const { name, oldPublicKey, newPublicKey } = change;
+  const known = state.approvers.find((a) => a.name === name);
+  if (known?.publicKey !== oldPublicKey)
+    return {
+      code: 'BUDGET_STATE',
+      what: 'the key that hands over is not that of an approver in office',
+      expected: known?.publicKey ?? `nobody called ${name}`,
+      actual: oldPublicKey,
+    };
+  if (state.approvers.some((a) => a.publicKey === newPublicKey))
+    return {
+      code: 'BUDGET_STATE',
+      what: 'the new key is an approver’s already: two people are two keys',
+      expected: 'a new key',
+      actual: newPublicKey,
+    };
+  if (isHandover({ change, ...signatures })) return undefined;
+  return {
+    code: 'BUDGET_UNAPPROVED',
+    what: 'the change is not signed by the old and the new key',
+    expected: '2 signatures',
+    actual: 'fewer',
   };
 }
 

@@ -102,6 +102,9 @@ export class BudgetProjection {
         if (canonicalJson(this.#approvers) !== canonicalJson(entry.approvers)) this.#approverRevision++;
         this.#approvers = entry.approvers;
         break;
+      case 'key.rotate':
+        this.#rekeyApprover(entry);
+        break;
       case 'budget.open': {
         const { budget, epsilon, delta, revision } = entry.opening;
         this.#setTotal(budget, epsilon, delta);
@@ -176,6 +179,15 @@ export class BudgetProjection {
         timeline: this.#timelines.get(keyText(key)) ?? [],
       };
     });
+  }
+
+  /** A change of the list like any other: what was signed over the old list does not fit the new one. */
+  #rekeyApprover({ change: { role, name, oldPublicKey, newPublicKey } }: Entry<'key.rotate'>): void {
+    const isThis = (a: { readonly name: string; readonly publicKey: string }): boolean =>
+      a.name === name && a.publicKey === oldPublicKey;
+    if (role !== 'approver' || !this.#approvers.some(isThis)) return;
+    this.#approvers = this.#approvers.map((a) => (isThis(a) ? { name, publicKey: newPublicKey } : a));
+    this.#approverRevision++;
   }
 
   #setTotal(key: BudgetKey, epsilon: string, delta: string): void {

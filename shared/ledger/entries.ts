@@ -102,11 +102,16 @@ export function parseRoster(bytes: Uint8Array): RosterMember[] | undefined {
   }
 }
 
-/** A change of key, signed by both keys. A log's own change is shown to participants as well, who know only the old key. */
+/**
+ * A change of key, signed by both keys. `log`: of a log, by its origin; a client's own log, its statements and its cosignatures
+ * are under one key, so the change of its log is that of the client. A log's own change is shown to participants as well, and a
+ * client's to the coordinator, who know only the old key. `approver`: in one log, which is named.
+ */
 export const handoverSchema = z.strictObject({
   change: z.strictObject({
-    role: z.enum(['log', 'witness', 'client', 'approver']),
+    role: z.enum(['log', 'approver']),
     name: words(400),
+    origin: words(400).optional(),
     oldPublicKey: key,
     newPublicKey: key,
     reason: words(1000),
@@ -249,6 +254,19 @@ const bodies = {
   }),
   /** The old key vouches for the new one (`signature`), and the new one accepts (`acceptance`). */
   'key.rotate': handoverSchema,
+  /**
+   * A client's key was lost: the coordinator's operator ends it, and whoever has the invitation takes the seat with a key and
+   * an id of their own. Only the coordinator says so; nothing is signed by the old key.
+   */
+  'key.revoke': z.strictObject({
+    clientId: id,
+    publicKey: key,
+    /** SHA-256 of the token of the invitation that takes its place. */
+    invitation: hash,
+    run: id,
+    organisation: words(200),
+    reason: words(1000),
+  }),
   /** An empirical audit: how well someone who sees every released sum told canaries that were in from those that were not. */
   audit: z.strictObject({
     planHash: hash.nullable(),

@@ -6,16 +6,14 @@ import { signStatement, verifyStatement } from './statement.ts';
 
 /** What both keys sign when one hands over to the other. */
 export type Handover = Pick<Entry<'key.rotate'>, 'change' | 'signature' | 'acceptance'>;
+type Change = Handover['change'];
+
+/** Whose key it is, and why it changes. */
+export type Subject = Omit<Change, 'oldPublicKey' | 'newPublicKey'>;
 
 /** Signed by both: the old key vouches for the new one, the new one says where it comes from. */
-export function handOver(origin: string, from: Signer, to: Signer, reason: string): Handover {
-  const change = {
-    role: 'log',
-    name: origin,
-    oldPublicKey: base64(from.publicKey),
-    newPublicKey: base64(to.publicKey),
-    reason,
-  } as const;
+export function handOver(subject: Subject, from: Signer, to: Signer): Handover {
+  const change = { ...subject, oldPublicKey: base64(from.publicKey), newPublicKey: base64(to.publicKey) };
   return {
     change,
     signature: signStatement('key.rotate', change, from),
@@ -32,65 +30,106 @@ export function isHandover({ change, signature, acceptance }: Handover): boolean
   );
 }
 
+/** Operation under which a ledger takes in a change of somebody else's key than its own. */
+export function handoverOperation({ change }: Handover): string {
+  return `key.rotate/${change.role}/${change.name}/${change.newPublicKey}`.replace(/[^\x21-\x7e]/g, '_').slice(0, 400);
+}
+
+/** What keeps a change from being the next one, with both values. */
+export interface ChainProblem {
+  readonly what: string;
+  readonly expected: string;
+  readonly actual: string;
+}
+
 interface Placed {
   readonly index: number;
   readonly handover: Handover;
 }
 
 /**
- * Which key of a log signs which size. A log's name stays; its key changes where an entry `key.rotate` says so: up to that
- * entry the old key signs, from it on the new one. Both sign the checkpoint that ends with the entry.
+ * Which key was in force when, from the changes that a log holds. A log's name stays; its key changes where an entry
+ * `key.rotate` says so: up to that entry the old key signs, from it on the new one. Both sign the checkpoint that ends with
+ * the entry. A log also holds the changes of others: of its clients, whose own logs, statements and cosignatures are under one
+ * key, and of approvers. A key that was handed over never comes back, so no change can be replayed.
  */
 export class KeyHistory {
   readonly origin: string;
-  /** Hand-overs of the log's own key that hold and follow one another. */
-  readonly #rotations: Placed[] = [];
+  /** Per log, changes that hold and follow one another. */
+  readonly #chains = new Map<string, Placed[]>();
+  /** Every key that some change named, per role. */
+  readonly #used = new Set<string>();
 
   constructor(origin: string) {
     this.origin = origin;
   }
 
   get handovers(): readonly Handover[] {
-    return this.#rotations.map((r) => r.handover);
+    return this.#chain(this.origin).map((r) => r.handover);
   }
 
-  /** Takes a hand-over in. @returns false when it is of this log and does not hold, or does not follow the last one */
+  /** Takes a hand-over in. @returns false when it does not hold, or is not the next */
   take(index: number, handover: Handover): boolean {
     if (!this.accepts(handover)) return false;
-    if (this.#isOfThisLog(handover)) this.#rotations.push({ index, handover });
+    const { role, name, oldPublicKey, newPublicKey } = handover.change;
+    for (const key of [oldPublicKey, newPublicKey]) this.#used.add(`${role}/${key}`);
+    const { change, signature, acceptance } = handover;
+    if (role === 'log')
+      this.#chains.set(name, [...this.#chain(name), { index, handover: { change, signature, acceptance } }]);
     return true;
   }
 
-  /** Whether it may be the next: of another key altogether, or signed by both and by the one in force. */
+  /** Whether it may be the next: signed by both, and following what was there before. */
   accepts(handover: Handover): boolean {
-    if (!this.#isOfThisLog(handover)) return true;
-    const last = this.#rotations.at(-1);
-    const follows = last === undefined || last.handover.change.newPublicKey === handover.change.oldPublicKey;
-    return follows && isHandover(handover);
+    return this.problemWith(handover) === undefined && isHandover(handover);
+  }
+
+  /** Signatures apart. Who held a key before its first change, rosters say (budget-rules.ts, verify-people.ts). */
+  problemWith({ change }: Pick<Handover, 'change'>): ChainProblem | undefined {
+    const { role, name, oldPublicKey, newPublicKey } = change;
+    if (this.#used.has(`${role}/${newPublicKey}`))
+      return { what: 'a key that was handed over before comes back', expected: 'a new key', actual: newPublicKey };
+    if (role === 'approver') {
+      if (change.origin === this.origin) return undefined;
+      return { what: 'the change is for another log', expected: this.origin, actual: String(change.origin) };
+    }
+    const last = this.#chain(name).at(-1)?.handover.change.newPublicKey;
+    if (last === undefined || last === oldPublicKey) return undefined;
+    return { what: 'the key that hands over is not the one in force', expected: last, actual: oldPublicKey };
   }
 
   /** The key that must sign a checkpoint of `size`; undefined while the log has never changed its key. */
   inForce(size: number): VerifierKey | undefined {
-    const [first] = this.#rotations;
+    const [first, ...later] = this.#chain(this.origin);
     if (first === undefined) return undefined;
-    const last = this.#rotations.filter((r) => r.index < size).at(-1);
-    return this.#key(last === undefined ? first.handover.change.oldPublicKey : last.handover.change.newPublicKey);
+    const last = [first, ...later].filter((r) => r.index < size).at(-1);
+    const text = last === undefined ? first.handover.change.oldPublicKey : last.handover.change.newPublicKey;
+    return verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(text));
   }
 
   /** `known` and every key that a chain of hand-overs links to one of them. */
   linked(known: readonly VerifierKey[]): readonly VerifierKey[] {
-    const texts = this.#rotations.flatMap(({ handover: { change } }) => [change.oldPublicKey, change.newPublicKey]);
-    const chain = [...new Set(texts)].map((text) => this.#key(text));
+    const texts = this.handovers.flatMap(({ change }) => [change.oldPublicKey, change.newPublicKey]);
+    const chain = [...new Set(texts)].map((text) => verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(text)));
     const touches = known.some((k) => k.name === this.origin && chain.some((c) => sameBytes(c, k)));
     return touches ? [...known, ...chain.filter((c) => !known.some((k) => sameBytes(c, k)))] : known;
   }
 
-  #isOfThisLog({ change }: Handover): boolean {
-    return change.role === 'log' && change.name === this.origin;
+  /** `known` witnesses, each under the key that it has handed over to in the end. */
+  followed(known: readonly VerifierKey[]): readonly VerifierKey[] {
+    return known.map((witness) => {
+      let key = witness;
+      for (const { handover } of this.#chain(witness.name)) {
+        const { oldPublicKey, newPublicKey } = handover.change;
+        if (base64(key.publicKey) === oldPublicKey)
+          key = verifierKey(key.name, key.algorithm, fromBase64(newPublicKey));
+      }
+      return key;
+    });
   }
 
-  #key(publicKey: string): VerifierKey {
-    return verifierKey(this.origin, ALGORITHM.ed25519, fromBase64(publicKey));
+  #chain(name: string): readonly Placed[] {
+    return this.#chains.get(name) ?? [];
   }
 }
 

@@ -92,7 +92,7 @@ export class Ledger extends LedgerReader {
           throw moved(options.expectedSize, this.size);
         const { entry, text } = encodeEntry(input, isoTime(this.#clock));
         if (entry.kind === 'key.rotate' && !this.keys.accepts(entry as unknown as Entry<'key.rotate'>))
-          throw notInForce('the key that hands over is not the one that signs this ledger', this.stream);
+          throw notInForce('this change of key is not signed by both, or not the next one', this.stream);
         const index = this.size;
         try {
           const stored = await this.store.append(this.stream, index, { opId, text });
@@ -165,7 +165,7 @@ export class Ledger extends LedgerReader {
     const handover =
       earlier?.kind === 'key.rotate'
         ? { change: earlier.change, signature: earlier.signature, acceptance: earlier.acceptance }
-        : handOver(this.origin, this.#signer, next, reason);
+        : handOver({ role: 'log', name: this.origin, reason }, this.#signer, next);
     const durable = await this.append({ kind: 'key.rotate', ...handover }, opId);
     const size = durable.index + 1;
     await this.#exclusively(async () => {

@@ -3,7 +3,6 @@ import { budgetProblem } from './budget-rules.ts';
 import { amountOf } from './decimal.ts';
 import type { Entry } from './entries.ts';
 import { KeyHistory } from './key-chain.ts';
-import { formatVkey } from './keys.ts';
 import { type EntryContext, Findings, type VerifyFailure } from './verify-findings.ts';
 import { PeopleVerifier } from './verify-people.ts';
 import { type Recompute, verifyPlan } from './verify-plans.ts';
@@ -96,6 +95,9 @@ export class EntryVerifier {
       case 'key.rotate':
         this.#handover(entry);
         break;
+      case 'key.revoke':
+        people.revoke(entry);
+        break;
       case 'countersignature':
         people.countersignature(entry);
         break;
@@ -124,19 +126,15 @@ export class EntryVerifier {
     );
   }
 
-  /** Signed by both keys, and for the log's own key by the one that signed until here. */
+  /** Signed by both keys, and following what was in force until here. */
   #handover(entry: Entry<'key.rotate'>): void {
     const { change, signature, acceptance } = entry;
     this.#findings.signed('key.rotate', change, change.oldPublicKey, signature, 'the old key');
     this.#findings.signed('key.rotate', change, change.newPublicKey, acceptance, 'the new key');
-    const inForce = this.#keys.inForce(this.#findings.index);
-    if (!this.#keys.take(this.#findings.index, entry) && inForce !== undefined)
-      this.#findings.fail(
-        'KEY_CHAIN',
-        'the key that hands over is not the one in force',
-        formatVkey(inForce),
-        change.oldPublicKey,
-      );
+    const problem = this.#keys.problemWith(entry);
+    if (problem !== undefined) this.#findings.fail('KEY_CHAIN', problem.what, problem.expected, problem.actual);
+    this.#keys.take(this.#findings.index, entry);
+    this.#people.handover(entry);
     this.#findings.note(`${change.role} ${change.name} has a new key: ${change.reason}`);
   }
 

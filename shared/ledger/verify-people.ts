@@ -1,4 +1,5 @@
 import { equalBytes, fromHex } from '../core/bytes.ts';
+import { clientOfLog } from './client-name.ts';
 import { type Entry, parseRoster, rosterHash } from './entries.ts';
 import type { EntryContext, Findings } from './verify-findings.ts';
 
@@ -8,9 +9,13 @@ export class PeopleVerifier {
   readonly #context: EntryContext;
   /** Every key that some roster gave a client. */
   readonly #members = new Map<string, Set<string>>();
+  /** Keys that were handed over or ended, and the entry that says so: nothing counts under them from there on. */
+  readonly #retired = new Map<string, number>();
   readonly #unlisted: { readonly index: number; readonly clientId: string; readonly publicKey: string }[] = [];
   /** Hashes of all rosters so far. */
   readonly #rosters = new Set<string>();
+  /** Keys that a client came to by a change of key. */
+  readonly #followed = new Set<string>();
 
   constructor(findings: Findings, context: EntryContext) {
     this.#findings = findings;
@@ -30,6 +35,24 @@ export class PeopleVerifier {
       this.#findings.fail('ROSTER_WRONG', 'the members do not have the hash of the roster', entry.rosterHash, actual);
     for (const { clientId, publicKey } of members ?? [])
       this.#members.set(clientId, (this.#members.get(clientId) ?? new Set()).add(publicKey));
+  }
+
+  /** Of a client: its new key is as good as one that a roster gives it, from here on; the old one signs nothing more. */
+  handover({ change }: Entry<'key.rotate'>): void {
+    const clientId = change.role === 'log' ? clientOfLog(change.name) : undefined;
+    if (clientId === undefined) return;
+    this.#memberKey(clientId, change.oldPublicKey);
+    this.#retired.set(`${clientId}/${change.oldPublicKey}`, this.#findings.index);
+    this.#followed.add(`${clientId}/${change.newPublicKey}`);
+  }
+
+  /** The coordinator's word alone. */
+  revoke({ clientId, publicKey, organisation, reason }: Entry<'key.revoke'>): void {
+    this.#memberKey(clientId, publicKey);
+    this.#retired.set(`${clientId}/${publicKey}`, this.#findings.index);
+    this.#findings.note(
+      `the key of client ${clientId} (${organisation}) was ended and its seat given to the holder of an invitation, by the coordinator’s word alone: ${reason}`,
+    );
   }
 
   consent(entry: Entry<'consent'>): void {
@@ -96,6 +119,16 @@ export class PeopleVerifier {
 
   /** A key is right when some roster gives it to the client; rosters may be logged after the consent that fills them. */
   #memberKey(clientId: string, publicKey: string): void {
+    const key = `${clientId}/${publicKey}`;
+    const ended = this.#retired.get(key);
+    if (ended !== undefined)
+      this.#findings.fail(
+        'KEY_RETIRED',
+        `client ${clientId} signed with a key that it gave up`,
+        `another key since entry ${ended}`,
+        publicKey,
+      );
+    if (this.#followed.has(key)) return;
     if (!this.#members.get(clientId)?.has(publicKey))
       this.#unlisted.push({ index: this.#findings.index, clientId, publicKey });
   }

@@ -61,7 +61,7 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions = 
   const raw = readEntries(claimed.size, files, findings);
   const entries = raw.map((bytes, i) => findings.attempt<Entry>('entry', () => decodeEntry(bytes), i));
   const history = keyHistory(claimed.origin, entries);
-  const keys = { ...own, log: history.linked(own.log) };
+  const keys = { log: history.linked(own.log), witnesses: [...own.witnesses, ...history.followed(own.witnesses)] };
   const opened = note === undefined ? undefined : signedCheckpoint(note, keys, history, findings);
   const tree = new MerkleTree();
   for (const bytes of raw) tree.append(leafHash(bytes));
@@ -71,6 +71,7 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions = 
   past.proofs(files, raw);
   past.since(options.since);
   const meaning = await verifyEntries(entries, files, tree, claimed.origin, options, findings);
+  const present = history.followed(given);
   const established = opened?.logKeys.some((k) => isOneOf(k, history.linked(logKeysOf(given))));
   return {
     verdict: findings.failures.length > 0 ? 'failed' : established ? 'verified' : 'consistent',
@@ -82,7 +83,7 @@ export async function verifyBundle(files: BundleFiles, options: VerifyOptions = 
       name: key.name,
       vkey: formatVkey(key),
       at: new Date(time * 1000).toISOString(),
-      established: isOneOf(key, given),
+      established: isOneOf(key, present),
     })),
     failures: mostTellingFirst(findings.failures),
     unchecked: findings.unchecked,

@@ -1,6 +1,7 @@
+import { base64 } from '../core/bytes.ts';
 import { isoTime } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
-import { signStatement } from '../ledger/statement.ts';
+import { signStatement, verifyStatement } from '../ledger/statement.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { Consent, Welcome } from '../protocol/messages.ts';
 import { type Plan, promiseOf } from '../protocol/plan.ts';
@@ -52,7 +53,7 @@ export class Agreement {
     }
     const answer = await this.#ask(welcome, before !== undefined);
     if (answer instanceof TacitError) return this.#refuse(run.id, terms.planHash, answer);
-    const consent = before?.consent ?? this.#sign(welcome, answer);
+    const consent = before === undefined ? this.#sign(welcome, answer) : this.#signAgain(before.consent);
     if (before === undefined)
       await memory.record({ type: 'consented', run: run.id, planHash: terms.planHash, consent });
     await ready(answer);
@@ -110,6 +111,13 @@ export class Agreement {
       at: isoTime(clock),
     };
     return { ...document, signature: signStatement('consent', document, signer) };
+  }
+
+  /** Word for word; under the present key when it changed since. */
+  #signAgain({ signature, ...document }: Consent): Consent {
+    const { signer } = this.#o.site;
+    const holds = verifyStatement('consent', document, base64(signer.publicKey), signature);
+    return { ...document, signature: holds ? signature : signStatement('consent', document, signer) };
   }
 
   async #refuse(run: string, planHash: string, error: TacitError): Promise<false> {

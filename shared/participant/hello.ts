@@ -1,5 +1,6 @@
 import { base64 } from '../core/bytes.ts';
 import type { Signer } from '../core/signing.ts';
+import type { Handover } from '../ledger/key-chain.ts';
 import type { JoinCode } from '../protocol/join-code.ts';
 import {
   type Challenge,
@@ -17,6 +18,8 @@ interface HelloOptions {
   readonly code: JoinCode;
   readonly signer: Signer;
   readonly organisation: string;
+  /** Changes of this site's own key. */
+  readonly handovers: readonly Handover[];
   /** Size of this coordinator's ledger that was verified last. */
   readonly seen: number;
   request(name: string, payload: unknown): Promise<unknown>;
@@ -27,7 +30,7 @@ interface HelloOptions {
  * @throws PROTOCOL_VERSION, COORDINATOR_UNKNOWN, PLAN_INVALID, PLAN_CLAIM_FALSE, MESSAGE_INVALID; the coordinator's refusals
  */
 export async function sayHello(challenge: Challenge, options: HelloOptions): Promise<Welcome> {
-  const { code, signer, organisation, seen } = options;
+  const { code, signer, organisation, seen, handovers } = options;
   coordinatorKeys(challenge, code);
   const body = {
     protocol: PROTOCOL_VERSION,
@@ -35,6 +38,7 @@ export async function sayHello(challenge: Challenge, options: HelloOptions): Pro
     token: code.token,
     organisation,
     seen,
+    ...(handovers.length === 0 ? {} : { handovers: [...handovers] }),
   };
   const { signature } = withSignature('hello', helloContext(body, challenge), signer) as { signature: string };
   const welcome = parseMessage(welcomeSchema, await options.request('hello', { ...body, signature }), 'welcome');

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Signer } from '../core/signing.ts';
 import { peekCheckpoint } from '../ledger/checkpoint.ts';
+import { clientLogName } from '../ledger/client-name.ts';
 import { ALGORITHM, formatVkey, verifierKey } from '../ledger/keys.ts';
 import { leafHash, verifyInclusion } from '../ledger/merkle.ts';
 import { witnessCheckpoint } from '../ledger/witness.ts';
@@ -50,7 +51,7 @@ export class LedgerWitness {
     this.#serverKeys = options.serverKeys;
     this.#signer = options.signer;
     this.#clock = options.clock;
-    this.#name = `tacit.client/${options.clientId}`;
+    this.#name = clientLogName(options.clientId);
   }
 
   /** Size of the coordinator's ledger that was verified last. */

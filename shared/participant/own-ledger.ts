@@ -3,12 +3,16 @@ import type { Clock } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Signer } from '../core/signing.ts';
 import { BudgetBook } from '../ledger/budget-book.ts';
+import { peekCheckpoint } from '../ledger/checkpoint.ts';
+import { clientLogName, clientOfLog } from '../ledger/client-name.ts';
 import { decimal } from '../ledger/decimal.ts';
 import type { BudgetKey, EntryInput } from '../ledger/entries.ts';
+import type { Handover } from '../ledger/key-chain.ts';
 import { type Ledger, openLedger } from '../ledger/log.ts';
 import { leafHash } from '../ledger/merkle.ts';
 import { signStatement } from '../ledger/statement.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
+import { clientIdOf } from '../protocol/messages.ts';
 import { type PrivacyPromise, promiseOf, requirePromise } from '../protocol/plan.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { Store } from '../store/port.ts';
@@ -38,21 +42,26 @@ export class OwnLedger {
     this.#clientId = clientId;
   }
 
+  /** @throws LEDGER_KEY_UNKNOWN when it was signed by a key that did not hand over to this one */
   static async open(options: {
     readonly store: Store;
     readonly signer: Signer;
     readonly clock: Clock;
-    readonly clientId: string;
   }): Promise<OwnLedger> {
-    const { store, signer, clock, clientId } = options;
-    const ledger = await openLedger({
-      store,
-      stream: OWN_LEDGER_STREAM,
-      origin: `tacit.client/${clientId}`,
-      signer,
-      clock,
-    });
-    return new OwnLedger(ledger, signer, clientId);
+    const { store, signer, clock } = options;
+    const origin = await ownOrigin(store, signer.publicKey);
+    const ledger = await openLedger({ store, stream: OWN_LEDGER_STREAM, origin, signer, clock });
+    return new OwnLedger(ledger, signer, clientOfLog(origin) as string);
+  }
+
+  /** Of the site's first key: it stays when the key changes. */
+  get clientId(): string {
+    return this.#clientId;
+  }
+
+  /** Changes of the site's key, oldest first: what a coordinator that knew an earlier one has to see. */
+  get handovers(): readonly Handover[] {
+    return this.#ledger.keys.handovers;
   }
 
   /** ε that is spent or set aside on this data in this period. */
@@ -185,12 +194,19 @@ export class OwnLedger {
       legalBasis: 'the policy file of this site',
     };
     const approval = {
-      approver: `tacit.client/${this.#clientId}`,
+      approver: clientLogName(this.#clientId),
       publicKey: base64(this.#signer.publicKey),
       signature: signStatement('budget.open', opening, this.#signer),
     };
     await this.#book.open({ kind: 'budget.open', opening, authority: 'own-data', approvals: [approval] });
   }
+}
+
+/** Origin of the site's own ledger: that of the first key, once anything was signed. */
+export async function ownOrigin(store: Store, publicKey: Uint8Array): Promise<string> {
+  const [first] = await store.read(`${OWN_LEDGER_STREAM}/checkpoints`, 0, 1);
+  if (first === undefined) return clientLogName(clientIdOf(publicKey));
+  return peekCheckpoint((JSON.parse(first.text) as { note: string }).note).origin;
 }
 
 function budgetOf({ scope, unit, period }: PrivacyPromise): BudgetKey {

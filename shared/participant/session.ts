@@ -8,7 +8,6 @@ import { type JoinCode, parseJoinCode } from '../protocol/join-code.ts';
 import {
   type Challenge,
   challengeSchema,
-  clientIdOf,
   parseMessage,
   rosterSchema,
   roundEndedSchema,
@@ -75,9 +74,9 @@ class Session {
   readonly #code: JoinCode;
   readonly #transport: ParticipantTransport;
   readonly #inbox = new AsyncQueue<Incoming>();
-  readonly #clientId: string;
   readonly #rounds: Rounds;
   #memory!: ParticipantMemory;
+  #own!: OwnLedger;
   #joined: Joined | undefined;
   #trainer: Trainer | undefined;
   #welcome: Welcome | undefined;
@@ -89,7 +88,6 @@ class Session {
     this.#emit = emit;
     this.#code = parseJoinCode(options.link);
     this.#transport = (options.transport ?? openTransport)(this.#code.url);
-    this.#clientId = clientIdOf(options.signer.publicKey);
     this.#rounds = new Rounds({
       context: () => this.#roundContext(),
       checkPlanIn: (config) => this.#checkPlanIn(config),
@@ -101,7 +99,9 @@ class Session {
   }
 
   async run(): Promise<void> {
-    this.#memory = await ParticipantMemory.open(this.#o.store);
+    const { store, signer, clock } = this.#o;
+    this.#memory = await ParticipantMemory.open(store);
+    this.#own = await OwnLedger.open({ store, signer, clock });
     const stop = () => this.stop();
     this.#o.signal.addEventListener('abort', stop, { once: true });
     this.#emit({ kind: 'connection', state: 'connecting' });
@@ -175,9 +175,15 @@ class Session {
     const { organisation, signer } = this.#o;
     const serverKeys = coordinatorKeys(challenge, this.#code);
     const seen = this.#memory.seen(serverKeys)?.size ?? 0;
-    const welcome = await sayHello(challenge, { code: this.#code, signer, organisation, seen, request: this.#request });
+    const { handovers, clientId } = this.#own;
+    const request = this.#request;
+    const welcome = await sayHello(challenge, { code: this.#code, signer, organisation, seen, handovers, request });
+    if (welcome.clientId !== clientId)
+      throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'the coordinator takes this site for another', {
+        where: welcome.clientId,
+      });
     this.#welcome = welcome;
-    this.#joined = this.#under(serverKeys, this.#joined ?? (await this.#firstTime(serverKeys)));
+    this.#joined = this.#under(serverKeys, this.#joined ?? this.#firstTime(serverKeys));
     checkTerms(welcome.terms);
     await this.#checkPlan(welcome);
     this.#emit({ kind: 'connection', state: 'connected' });
@@ -200,14 +206,11 @@ class Session {
 
   #witnessOf(serverKeys: readonly Uint8Array[]): LedgerWitness {
     const { signer, clock } = this.#o;
-    return new LedgerWitness({ memory: this.#memory, serverKeys, clock, signer, clientId: this.#clientId });
+    return new LedgerWitness({ memory: this.#memory, serverKeys, clock, signer, clientId: this.#own.clientId });
   }
 
-  async #firstTime(serverKeys: readonly Uint8Array[]): Promise<Joined> {
-    const { store, signer, clock } = this.#o;
-    const clientId = this.#clientId;
-    const memory = this.#memory;
-    const own = await OwnLedger.open({ store, signer, clock, clientId });
+  #firstTime(serverKeys: readonly Uint8Array[]): Joined {
+    const [memory, own] = [this.#memory, this.#own];
     const check = (proof: unknown) => this.#checkLedger(proof);
     return {
       serverKey: serverKeys.at(-1) as Uint8Array,
@@ -252,7 +255,9 @@ class Session {
     const { clients, proof } = parseMessage(rosterSchema, payload, 'roster');
     const { entry } = await this.#checkLedger(proof);
     const listed = entry.kind === 'roster.update' && entry['rosterHash'] === rosterHash(clients);
-    const own = clients.some((c) => c.clientId === this.#clientId && c.publicKey === base64(this.#o.signer.publicKey));
+    const own = clients.some(
+      (c) => c.clientId === this.#own.clientId && c.publicKey === base64(this.#o.signer.publicKey),
+    );
     if (!listed || !own) {
       throw new TacitError<ProtocolErrorCode>(
         'LEDGER_DISAGREES',
@@ -285,7 +290,7 @@ class Session {
   #roundContext(): RoundContext {
     const { signer, rng, clock } = this.#o;
     return {
-      clientId: this.#clientId,
+      clientId: this.#own.clientId,
       signer,
       serverPublicKey: (this.#joined as Joined).serverKey,
       roster: this.#roster,

@@ -12,6 +12,7 @@ export type ProtocolErrorCode =
   | 'INVITATION_USED'
   | 'SEAT_TAKEN'
   | 'SIGNATURE_INVALID'
+  | 'KEY_RETIRED'
   | 'COORDINATOR_UNKNOWN'
   | 'NOT_AUTHORISED'
   | 'NOT_FOUND'

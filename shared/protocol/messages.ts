@@ -36,6 +36,8 @@ export const helloSchema = z.strictObject({
   organisation: words(100),
   /** Size of this coordinator's ledger that the client verified last; the proof in the welcome starts there. */
   seen: z.number().int().min(0),
+  /** Changes of the client's own key, from its first one on; absent while it has that one. */
+  handovers: z.array(handoverSchema).max(100).optional(),
   signature: b64(64),
 });
 export type Hello = z.infer<typeof helloSchema>;

@@ -115,7 +115,7 @@ describe('a rotation', () => {
     const ledger = await open(store, first);
     await ledger.rotateKey(second, 'yearly');
     await expect(ledger.rotateKey(third, 'again')).rejects.toMatchObject({ code: 'LEDGER_KEY_UNKNOWN' });
-    const forged = handOver(origin, third, first, 'forged');
+    const forged = handOver({ role: 'log', name: origin, reason: 'forged' }, third, first);
     const next = await open(store, second);
     await expect(
       next.append(
