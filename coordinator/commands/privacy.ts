@@ -4,7 +4,7 @@ import { type CommandLineErrorCode, command, openTerminal } from '../../shared/n
 import {
   affordableRounds,
   calibrateNoise,
-  deltaOf,
+  deltaBounds,
   epsilonBounds,
   stageEvent,
 } from '../../shared/privacy/accountant/index.ts';
@@ -55,9 +55,10 @@ export function privacyCommand(): Command {
     'delta at an epsilon',
     '--noise-multiplier 13.91 --rounds 100 --epsilon 3',
     ['noiseMultiplier', 'rounds', 'epsilon', 'samplingProbability'],
-    (v) => ({
-      delta: deltaOf([stageEvent(v, v.noiseMultiplier)], v.epsilon),
-    }),
+    (v) => {
+      const { lower, upper } = deltaBounds([stageEvent(v, v.noiseMultiplier)], v.epsilon);
+      return { delta: upper, deltaAtLeast: lower };
+    },
   );
   add(
     'noise',

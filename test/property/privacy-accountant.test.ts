@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deltaOf, epsilonOf, type PrivacyEvent, rdpEpsilon } from '../../shared/privacy/accountant/index.ts';
+import {
+  deltaBounds,
+  deltaOf,
+  epsilonBounds,
+  epsilonOf,
+  type PrivacyEvent,
+  rdpEpsilon,
+} from '../../shared/privacy/accountant/index.ts';
+import { exactDeltaOfTwo } from '../support/exact-delta.ts';
 
 const event = (noiseMultiplier: number, samplingProbability: number, count: number): PrivacyEvent => ({
   kind: 'poisson-gaussian',
@@ -62,6 +70,30 @@ describe('the accountant', () => {
         expect(epsilonOf(split, delta)).toBe(together);
       }),
       runs,
+    );
+  });
+
+  it('optimistic ≤ exact ≤ pessimistic: two sampled releases by quadrature, without a grid', () => {
+    const release = fc.record({
+      sigma: fc.double({ min: 0.5, max: 5, noNaN: true }),
+      q: fc.double({ min: 1e-3, max: 0.9, noNaN: true }),
+      logDelta: fc.double({ min: Math.log(1e-9), max: Math.log(1e-3), noNaN: true }),
+    });
+    fc.assert(
+      fc.property(release, ({ sigma, q, logDelta }) => {
+        const delta = Math.exp(logDelta);
+        const events = [event(sigma, q, 2)];
+        const exact = (epsilon: number): number =>
+          Math.max(...(['removing', 'adding'] as const).map((d) => exactDeltaOfTwo(d, { sigma, q }, epsilon)));
+        const epsilon = epsilonBounds(events, delta);
+        expect(exact(epsilon.upper)).toBeLessThanOrEqual(delta * (1 + 1e-9));
+        if (epsilon.lower > 0) expect(exact(epsilon.lower)).toBeGreaterThanOrEqual(delta * (1 - 1e-9));
+        expect(epsilon.upper - epsilon.lower).toBeLessThan(1e-3 * epsilon.upper + 1e-5);
+        const bounds = deltaBounds(events, epsilon.upper);
+        expect(bounds.lower).toBeLessThanOrEqual(exact(epsilon.upper) * (1 + 1e-9));
+        expect(bounds.upper).toBeGreaterThanOrEqual(exact(epsilon.upper) * (1 - 1e-9));
+      }),
+      { ...runs, numRuns: 8 },
     );
   });
 });

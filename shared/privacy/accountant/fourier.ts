@@ -1,16 +1,6 @@
-/**
- * Discrete Fourier transforms of two real vectors at once (one as the real, one as the imaginary part), with a bound
- * on the rounding error.
- */
-export interface SpectrumPair {
-  /** Complex values, interleaved, of the first vector at frequencies 0…N/2. */
-  readonly first: Float64Array;
-  readonly second: Float64Array;
-}
-
 /** Roots of unity of the last few lengths; an accountant's query uses two or three. */
 const roots = new Map<number, Float64Array>();
-const MOST_TABLES = 3;
+const MOST_TABLES = 4;
 
 /** e^{−2πik/N} for k = 0…N − 1, interleaved, each computed by itself. */
 function rootsOf(size: number): Float64Array {
@@ -46,7 +36,7 @@ function setOctants(table: Float64Array, size: number, k: number, c: number, s: 
 }
 
 /**
- * Forward transform of `size` complex numbers, a power of two ≥ 8: Stockham's self-sorting form with radix 4 (Van Loan,
+ * Forward transform of `size` complex numbers, 2^a or 3·2^a with a ≥ 3: Stockham's self-sorting form with radix 4 (Van Loan,
  * Computational Frameworks for the FFT, §1.7), which reads and writes in order. Overwrites both arrays; returns the one
  * that holds the result.
  */
@@ -55,14 +45,16 @@ function transform(values: Float64Array, spare: Float64Array, size: number): Flo
   let from = values;
   let to = spare;
   let stride = 1;
-  for (let length = size; length >= 4; length /= 4) {
-    radix4(from, to, length, stride, table);
+  for (let length = size; length > 1; ) {
+    const radix = length % 4 === 0 ? 4 : length % 2 === 0 ? 2 : 3;
+    if (radix === 4) radix4(from, to, length, stride, table);
+    else if (radix === 2) radix2(from, to, length, stride, table);
+    else radix3(from, to, stride);
     [from, to] = [to, from];
-    stride *= 4;
+    stride *= radix;
+    length /= radix;
   }
-  if (stride === size) return from;
-  radix2(from, to, stride);
-  return to;
+  return from;
 }
 
 function radix4(x: Float64Array, y: Float64Array, length: number, stride: number, table: Float64Array): void {
@@ -113,65 +105,123 @@ function radix4(x: Float64Array, y: Float64Array, length: number, stride: number
   }
 }
 
-function radix2(x: Float64Array, y: Float64Array, stride: number): void {
-  const half = 2 * stride;
-  for (let a = 0; a < half; a++) {
-    const first = x[a] as number;
-    const second = x[a + half] as number;
-    y[a] = first + second;
-    y[a + half] = first - second;
+function radix2(x: Float64Array, y: Float64Array, length: number, stride: number, table: Float64Array): void {
+  const half = stride * length;
+  const row = 2 * stride;
+  for (let p = 0; 2 * p < length; p++) {
+    const c = table[2 * p * stride] as number;
+    const s = table[2 * p * stride + 1] as number;
+    for (let a = row * p, o = 2 * row * p; a < row * (p + 1); a += 2, o += 2) {
+      const re = (x[a] as number) - (x[a + half] as number);
+      const im = (x[a + 1] as number) - (x[a + half + 1] as number);
+      y[o] = (x[a] as number) + (x[a + half] as number);
+      y[o + 1] = (x[a + 1] as number) + (x[a + half + 1] as number);
+      y[o + row] = re * c - im * s;
+      y[o + row + 1] = re * s + im * c;
+    }
   }
+}
+
+/** The last pass of a length with a factor 3, whose roots are all 1. */
+function radix3(x: Float64Array, y: Float64Array, stride: number): void {
+  const third = 2 * stride;
+  const sine = Math.sqrt(3) / 2;
+  for (let a = 0; a < third; a += 2) {
+    const re = x[a] as number;
+    const im = x[a + 1] as number;
+    const sumRe = (x[a + third] as number) + (x[a + 2 * third] as number);
+    const sumIm = (x[a + third + 1] as number) + (x[a + 2 * third + 1] as number);
+    const turnRe = sine * ((x[a + third + 1] as number) - (x[a + 2 * third + 1] as number));
+    const turnIm = -sine * ((x[a + third] as number) - (x[a + 2 * third] as number));
+    y[a] = re + sumRe;
+    y[a + 1] = im + sumIm;
+    y[a + third] = re - sumRe / 2 + turnRe;
+    y[a + third + 1] = im - sumIm / 2 + turnIm;
+    y[a + 2 * third] = re - sumRe / 2 - turnRe;
+    y[a + 2 * third + 1] = im - sumIm / 2 - turnIm;
+  }
+}
+
+/** The least length ≥ `atoms` that the transforms take: 2^a or 3·2^a. */
+export function transformLength(atoms: number): number {
+  const power = 2 ** Math.ceil(Math.log2(Math.max(atoms, 1024)));
+  return 0.75 * power >= atoms ? 0.75 * power : power;
 }
 
 /**
- * Bound on |computed − exact| of every output of a transform of length `size`, relative to the sum of the absolute
- * inputs: log2(N) levels, each adding (1 + 4√2 + √2)u ≤ 8u (Higham, Accuracy and Stability, 2nd ed., §24.1), u = 2^-53.
- * A radix-4 pass rounds less than the two levels it stands for.
+ * Bound on |computed − exact| of every value of a real transform, relative to the sum of the absolute inputs (of the
+ * inverse: to the mean modulus), and of their Euclidean norm relative to the input's. A complex transform adds
+ * (1 + 4√2 + √2)u ≤ 8u at each of its log2 levels (Higham, Accuracy and Stability, 2nd ed., §24.1), u = 2^-53; a pass of
+ * radix 4 or 3 rounds less than two levels. Two of its values make one of the real transform, with less than 16u of their own.
  */
 export function transformError(size: number): number {
-  return 8 * 2 ** -53 * Math.log2(size);
+  return 16 * 2 ** -53 * Math.ceil(Math.log2(size));
 }
 
-/** Spectra of two real vectors, given interleaved (re = first, im = second), length 2·size; `interleaved` is overwritten. */
-export function forwardPair(interleaved: Float64Array, size: number): SpectrumPair {
-  const z = transform(interleaved, new Float64Array(2 * size), size);
-  const first = new Float64Array(size + 2);
-  const second = new Float64Array(size + 2);
-  for (let k = 0; k <= size / 2; k++) {
-    const mirror = k === 0 ? 0 : size - k;
-    const re = z[2 * k] as number;
-    const im = z[2 * k + 1] as number;
-    const mirrorRe = z[2 * mirror] as number;
-    const mirrorIm = z[2 * mirror + 1] as number;
-    first[2 * k] = (re + mirrorRe) / 2;
-    first[2 * k + 1] = (im - mirrorIm) / 2;
-    second[2 * k] = (im + mirrorIm) / 2;
-    second[2 * k + 1] = (mirrorRe - re) / 2;
-  }
-  return { first, second };
-}
-
-/** The two real vectors, interleaved, of two spectra given at frequencies 0…N/2. Scaled by 1/N. */
-export function inversePair(pair: SpectrumPair, size: number): Float64Array {
-  // The inverse is the forward transform of the conjugate, conjugated: the imaginary parts are negated on both ways.
-  const z = new Float64Array(2 * size);
-  const { first, second } = pair;
-  for (let k = 0; k <= size / 2; k++) {
-    const a = first[2 * k] as number;
-    const b = first[2 * k + 1] as number;
-    const c = second[2 * k] as number;
-    const d = second[2 * k + 1] as number;
-    z[2 * k] = a - d;
-    z[2 * k + 1] = -(b + c);
-    if (k > 0 && k < size / 2) {
-      z[2 * (size - k)] = a + d;
-      z[2 * (size - k) + 1] = b - c;
-    }
-  }
-  const out = transform(z, new Float64Array(2 * size), size);
-  for (let j = 0; j < out.length; j += 2) {
-    out[j] = (out[j] as number) / size;
-    out[j + 1] = -(out[j + 1] as number) / size;
+/** Spectrum at frequencies 0…N/2, interleaved, of a real vector of even length N, which is overwritten. */
+export function forwardReal(values: Float64Array): Float64Array {
+  // Even elements as the real part and odd ones as the imaginary part of a vector of half the length.
+  const half = values.length / 2;
+  const z = transform(values, new Float64Array(values.length), half);
+  const table = rootsOf(half);
+  const [stepRe, stepIm] = halfStep(half);
+  const out = new Float64Array(2 * half + 2);
+  for (let k = 0; k <= half; k++) {
+    const at = k === half ? 0 : 2 * k;
+    const mirror = k === 0 || k === half ? 0 : 2 * (half - k);
+    const evenRe = ((z[at] as number) + (z[mirror] as number)) / 2;
+    const evenIm = ((z[at + 1] as number) - (z[mirror + 1] as number)) / 2;
+    const oddRe = ((z[at + 1] as number) + (z[mirror + 1] as number)) / 2;
+    const oddIm = ((z[mirror] as number) - (z[at] as number)) / 2;
+    const c = rootRe(table, k, stepRe, stepIm);
+    const s = rootIm(table, k, stepRe, stepIm);
+    out[2 * k] = evenRe + oddRe * c - oddIm * s;
+    out[2 * k + 1] = evenIm + oddRe * s + oddIm * c;
   }
   return out;
+}
+
+/** The real vector of a spectrum given at frequencies 0…N/2. Scaled by 1/N. */
+export function inverseReal(spectrum: Float64Array): Float64Array {
+  const half = spectrum.length / 2 - 1;
+  const table = rootsOf(half);
+  const [stepRe, stepIm] = halfStep(half);
+  // The inverse is the forward transform of the conjugate, conjugated.
+  const z = new Float64Array(2 * half);
+  for (let k = 0; k < half; k++) {
+    const mirror = 2 * (half - k);
+    const evenRe = (spectrum[2 * k] as number) + (spectrum[mirror] as number);
+    const evenIm = (spectrum[2 * k + 1] as number) - (spectrum[mirror + 1] as number);
+    const gapRe = (spectrum[2 * k] as number) - (spectrum[mirror] as number);
+    const gapIm = (spectrum[2 * k + 1] as number) + (spectrum[mirror + 1] as number);
+    const c = rootRe(table, k, stepRe, stepIm);
+    const s = -rootIm(table, k, stepRe, stepIm);
+    z[2 * k] = evenRe - (gapRe * s + gapIm * c);
+    z[2 * k + 1] = -(evenIm + gapRe * c - gapIm * s);
+  }
+  const out = transform(z, new Float64Array(2 * half), half);
+  const scale = 1 / (2 * half);
+  for (let j = 0; j < out.length; j += 2) {
+    out[j] = (out[j] as number) * scale;
+    out[j + 1] = -(out[j + 1] as number) * scale;
+  }
+  return out;
+}
+
+/** e^{−πi/half}. */
+function halfStep(half: number): [number, number] {
+  return [Math.cos(Math.PI / half), -Math.sin(Math.PI / half)];
+}
+
+/** Real part of e^{−πik/half} from the roots of length `half`. */
+function rootRe(table: Float64Array, k: number, stepRe: number, stepIm: number): number {
+  const at = k - (k % 2);
+  const re = table[at % table.length] as number;
+  return k % 2 === 0 ? re : re * stepRe - (table[(at + 1) % table.length] as number) * stepIm;
+}
+
+function rootIm(table: Float64Array, k: number, stepRe: number, stepIm: number): number {
+  const at = k - (k % 2);
+  const im = table[(at + 1) % table.length] as number;
+  return k % 2 === 0 ? im : (table[at % table.length] as number) * stepIm + im * stepRe;
 }

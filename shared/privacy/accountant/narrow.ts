@@ -1,4 +1,4 @@
-import { forwardPair, transformError } from './fourier.ts';
+import { forwardReal, transformError } from './fourier.ts';
 import type { LossDistribution } from './step.ts';
 import type { Sums } from './tail.ts';
 
@@ -6,7 +6,8 @@ import type { Sums } from './tail.ts';
 export interface TiltedStep {
   readonly low: number;
   readonly masses: Float64Array;
-  readonly deviation: number;
+  /** E|X − median| in atoms, which bounds how fast the modulus of the characteristic function changes. */
+  readonly spread: number;
   readonly count: number;
 }
 
@@ -27,62 +28,52 @@ export interface NarrowTail {
 
 /** Atoms of the circle on which the spectrum's width is measured. */
 const PROBE = 2 ** 17;
-/** Past the band every frequency of the total is below e^{LOG_NOTHING}. */
-const LOG_NOTHING = -78;
+/** Past the band every frequency of the total is below e^{LOG_NOTHING}: 1e-20, far below what rounding leaves. */
+const LOG_NOTHING = -46;
 /** Most blocks visited over all frequencies of one direction, about 0.1 s: beyond that a long transform is quicker. */
 const MOST_VISITS = 1_000_000;
 const MOMENTS = 14;
+/** Terms that are added up before they are added to the rest. */
+const PART = 64;
+const INVERSE = Float64Array.from({ length: MOMENTS }, (_, m) => 1 / (m + 1));
 
 /**
  * Many releases make the spectrum of their total narrow: |Π φ_i^{n_i}| is nothing but near 0. Then the few frequencies
  * inside the band are summed directly, on a circle as long as one likes, and the geometric tail weights are summed in
  * closed form; no long transform is needed and the cost does not grow with the number of rounds.
- * @returns undefined for a pair whose band is not narrow
+ * @returns undefined where the band is not narrow
  */
-export function narrowPair(pair: readonly [NarrowDemand, NarrowDemand]): [NarrowTail, NarrowTail] | undefined {
-  const edges = bandEdges(pair);
-  const counts = pair.map((demand, i) => Math.ceil(((edges[i] as number) / PROBE) * demand.period)) as [number, number];
-  const narrow = pair.every(
-    (demand, i) => (edges[i] as number) * 4 < PROBE && visits(demand, counts[i] as number) <= MOST_VISITS,
-  );
-  return narrow ? [narrowTail(pair[0], counts[0]), narrowTail(pair[1], counts[1])] : undefined;
+export function narrowTail(demand: NarrowDemand): NarrowTail | undefined {
+  const edge = bandEdge(demand.steps);
+  const frequencies = Math.ceil((edge / PROBE) * demand.period);
+  if (edge * 4 >= PROBE || visits(demand, frequencies) > MOST_VISITS) return undefined;
+  return bandTail(demand, frequencies);
 }
 
 /**
- * For both: the least probe index s beyond which every frequency is nothing. |φ| changes by at most E|X − EX| ≤ deviation
- * per radian, so each probed value, raised by deviation·π/PROBE, bounds all frequencies up to half a probe step away.
+ * The least probe index s beyond which every frequency is nothing. |φ| is that of X − c for any c, so it changes by at most
+ * E|X − c| per radian: each probed value, raised by spread·π/PROBE, bounds all frequencies up to half a probe step away.
  */
-function bandEdges(pair: readonly [NarrowDemand, NarrowDemand]): [number, number] {
-  const logs = [new Float64Array(PROBE / 2 + 1), new Float64Array(PROBE / 2 + 1)] as const;
-  for (let i = 0; i < pair[0].steps.length; i++) {
-    const circle = new Float64Array(2 * PROBE);
-    for (const [part, demand] of pair.entries()) fold(circle, part, demand.steps[i] as TiltedStep);
-    const { first, second } = forwardPair(circle, PROBE);
-    for (const [part, values] of [first, second].entries()) {
-      const { deviation, count } = pair[part as 0 | 1].steps[i] as TiltedStep;
-      const raise = (deviation * Math.PI) / PROBE + 2 * transformError(PROBE);
-      const log = logs[part as 0 | 1];
-      for (let s = 0; s < log.length; s++) {
-        const re = values[2 * s] as number;
-        const im = values[2 * s + 1] as number;
-        const modulus = Math.min(1, Math.sqrt(re * re + im * im) + raise);
-        log[s] = (log[s] as number) + count * Math.log(modulus);
-      }
+function bandEdge(steps: readonly TiltedStep[]): number {
+  const log = new Float64Array(PROBE / 2 + 1);
+  for (const { low, masses, spread, count } of steps) {
+    const circle = new Float64Array(PROBE);
+    let at = ((low % PROBE) + PROBE) % PROBE;
+    for (let k = 0; k < masses.length; k++) {
+      circle[at] = (circle[at] as number) + (masses[k] as number);
+      at = at + 1 === PROBE ? 0 : at + 1;
+    }
+    const values = forwardReal(circle);
+    const raise = (spread * Math.PI) / PROBE + 2 * transformError(PROBE);
+    for (let s = 0; s < log.length; s++) {
+      const re = values[2 * s] as number;
+      const im = values[2 * s + 1] as number;
+      log[s] = (log[s] as number) + count * Math.log(Math.min(1, Math.sqrt(re * re + im * im) + raise));
     }
   }
-  return logs.map((log) => {
-    let s = log.length - 1;
-    while (s >= 0 && (log[s] as number) < LOG_NOTHING) s--;
-    return s + 1.5;
-  }) as [number, number];
-}
-
-function fold(circle: Float64Array, part: number, step: TiltedStep): void {
-  let at = ((step.low % PROBE) + PROBE) % PROBE;
-  for (const mass of step.masses) {
-    circle[2 * at + part] = (circle[2 * at + part] as number) + mass;
-    at = at + 1 === PROBE ? 0 : at + 1;
-  }
+  let s = log.length - 1;
+  while (s >= 0 && (log[s] as number) < LOG_NOTHING) s--;
+  return s + 1.5;
 }
 
 /** Blocks that the characteristic functions at so many frequencies would visit. */
@@ -96,7 +87,7 @@ function halfWidth(fastest: number): number {
   return Math.max(1, Math.floor(0.25 / fastest));
 }
 
-function narrowTail(demand: NarrowDemand, frequencies: number): NarrowTail {
+function bandTail(demand: NarrowDemand, frequencies: number): NarrowTail {
   const { steps, period } = demand;
   const spectrum = new Float64Array(2 * (frequencies + 1));
   const unit = (2 * Math.PI) / period;
@@ -136,38 +127,57 @@ function blocksOf(step: TiltedStep, fastest: number): Blocks {
   const width = 2 * half + 1;
   const blocks = Math.ceil(step.masses.length / width);
   const moments = new Float64Array(blocks * MOMENTS);
-  for (let x = 0; x < step.masses.length; x++) {
-    const block = Math.floor(x / width);
-    const offset = (x - block * width - half) / half;
-    let term = step.masses[x] as number;
-    for (let m = 0; m < MOMENTS; m++) {
-      const at = block * MOMENTS + m;
-      moments[at] = (moments[at] as number) + term;
-      term *= offset / (m + 1);
+  const part = new Float64Array(MOMENTS);
+  for (let start = 0, block = 0; block < blocks; block++) {
+    const end = Math.min(step.masses.length, start + width);
+    const middle = start + half;
+    // In parts, so that rounding grows with their length and their number, not with the width.
+    for (; start < end; start = Math.min(start + PART, end)) {
+      part.fill(0);
+      for (let x = start; x < Math.min(start + PART, end); x++) {
+        let term = step.masses[x] as number;
+        if (term === 0) continue;
+        const offset = (x - middle) / half;
+        for (let m = 0; m < MOMENTS; m++) {
+          part[m] = (part[m] as number) + term;
+          term *= offset * (INVERSE[m] as number);
+        }
+      }
+      for (let m = 0; m < MOMENTS; m++)
+        moments[block * MOMENTS + m] = (moments[block * MOMENTS + m] as number) + (part[m] as number);
     }
   }
-  // Left out: 0.25^14/14! < 1e-19; rounding: sums of `width` and of `blocks` terms, each block's terms up to e^{0.25}.
-  return { first: step.low + half, width, moments, error: 2 ** -53 * (2 * width + 2 * blocks + 64) };
+  // Left out: 0.25^14/14! < 1e-19; rounding: sums in parts within a block and over the blocks, each block's terms up to e^{0.25}.
+  const error = 2 ** -53 * (2 * (PART + width / PART) + 2 * (PART + blocks / PART) + 64);
+  return { first: step.low + half, width, moments, error };
 }
 
 /** φ(2πk/period) = Σ over blocks of e^{iωc}·Σ_m (iω·half)^m·moment_m. */
 function characteristic({ first, width, moments }: Blocks, k: number, period: number): { re: number; im: number } {
   const reach = ((2 * Math.PI * k) / period) * ((width - 1) / 2);
+  const blocks = moments.length / MOMENTS;
   let re = 0;
   let im = 0;
-  for (let block = 0; block * MOMENTS < moments.length; block++) {
-    let even = 0;
-    let odd = 0;
-    for (let m = MOMENTS - 2; m >= 0; m -= 2) {
-      even = (moments[block * MOMENTS + m] as number) - even * reach * reach;
-      odd = (moments[block * MOMENTS + m + 1] as number) - odd * reach * reach;
+  for (let start = 0; start < blocks; start += PART) {
+    let partRe = 0;
+    let partIm = 0;
+    for (let block = start; block < Math.min(start + PART, blocks); block++) {
+      if (moments[block * MOMENTS] === 0) continue;
+      let even = 0;
+      let odd = 0;
+      for (let m = MOMENTS - 2; m >= 0; m -= 2) {
+        even = (moments[block * MOMENTS + m] as number) - even * reach * reach;
+        odd = (moments[block * MOMENTS + m + 1] as number) - odd * reach * reach;
+      }
+      odd *= reach;
+      const angle = (2 * Math.PI * ((k * (first + block * width)) % period)) / period;
+      const c = Math.cos(angle);
+      const s = Math.sin(angle);
+      partRe += c * even - s * odd;
+      partIm += s * even + c * odd;
     }
-    odd *= reach;
-    const angle = (2 * Math.PI * ((k * (first + block * width)) % period)) / period;
-    const c = Math.cos(angle);
-    const s = Math.sin(angle);
-    re += c * even - s * odd;
-    im += s * even + c * odd;
+    re += partRe;
+    im += partIm;
   }
   return { re, im };
 }
@@ -227,8 +237,7 @@ export function tiltedStep(losses: LossDistribution, theta: number, normaliser: 
   const masses = new Float64Array(losses.masses.length);
   let total = 0;
   let lost = 0;
-  let first = 0;
-  let second = 0;
+  let median = 0;
   for (let k = 0; k < masses.length; k++) {
     const mass = losses.masses[k] as number;
     if (mass === 0) continue;
@@ -238,10 +247,12 @@ export function tiltedStep(losses: LossDistribution, theta: number, normaliser: 
     const next = total + addend;
     lost = next - total - addend;
     total = next;
-    first += tilted * k;
-    second += tilted * k * k;
+    if (total <= 0.5) median = k;
   }
-  for (let k = 0; k < masses.length; k++) masses[k] = (masses[k] as number) / total;
-  const mean = first / total;
-  return { low: losses.low, masses, deviation: 1 + Math.sqrt(Math.max(second / total - mean * mean, 0)), count };
+  let away = 0;
+  for (let k = 0; k < masses.length; k++) {
+    masses[k] = (masses[k] as number) / total;
+    away += (masses[k] as number) * Math.abs(k - median);
+  }
+  return { low: losses.low, masses, spread: away * (1 + 1e-9), count };
 }

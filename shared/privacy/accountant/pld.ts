@@ -1,14 +1,18 @@
 import { checked, privacyError } from '../errors.ts';
 import { type PrivacyEvent, type Release, releasesOf } from '../events.ts';
-import { Composition, type TailPair } from './composition.ts';
+import { type Composition, upperComposition } from './composition.ts';
+import type { Direction } from './direction.ts';
 import { gaussianDelta, gaussianEpsilon, sampledGaussianDelta, sampledGaussianEpsilon } from './gaussian.ts';
-import { type Side, tailDelta, tailEpsilon } from './tail.ts';
+import { lossRange } from './step.ts';
+import { tailBlur, tailDelta, tailEpsilon } from './tail.ts';
 
 /** Grid of the privacy loss distribution, as Google's dp_accounting uses by default. */
 export const DEFAULT_INTERVAL = 1e-4;
 
 /** Rounding may blur ε by this much before a second, sharper look. */
-const SHARP_ENOUGH = 1.5e-7;
+const SHARP_ENOUGH = 2.5e-7;
+/** The same, relative, for an ε from which on no promise is left. */
+const SHARP_BEYOND_USE = 1.5e-7;
 
 /** Coarsest grid that is tried. */
 const COARSEST = 1;
@@ -34,45 +38,34 @@ export function epsilonFrom(events: readonly PrivacyEvent[], delta: number, inte
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
   if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
-  return onGrid(releases, (composition) => composedEpsilon(composition, delta), interval);
+  const from = Math.max(interval, adequateInterval(withGaussiansFused(releases), delta));
+  return onGrid(releases, (composition) => composedEpsilon(composition, delta), from);
 }
 
 /** ε on one grid; undefined when the grid is too fine. */
-function composedEpsilon(composition: Composition, delta: number): number | undefined {
-  for (const factor of [1, 0.5, 0]) {
-    const tails = composition.tailsForDelta(delta, factor);
-    if (tails === undefined) return undefined;
-    const upper = pairEpsilon(tails, delta, 1);
-    if (upper === undefined) continue;
-    // Where rounding blurs the answer, look again with a tilt made for the place that was found.
-    const blur = upper - (pairEpsilon(tails, delta, -1) ?? 0);
-    if (blur < SHARP_ENOUGH) return upper;
-    const sharper = composition.tailsForEpsilon(upper);
-    return Math.min(upper, (sharper && pairEpsilon(sharper, delta, 1)) ?? upper);
-  }
-  throw privacyError('PRIVACY_DELTA_UNREACHABLE', `no ε was found for δ = ${delta}`, { where: 'delta' });
+function composedEpsilon({ removing, adding }: Composition, delta: number): number | undefined {
+  const first = directedEpsilon(removing, delta);
+  // Where a Rényi bound shows that adding a unit costs less, its distribution is not composed.
+  if (first === undefined || adding.renyiEpsilon(delta) <= first) return first;
+  const second = directedEpsilon(adding, delta);
+  return second === undefined ? undefined : Math.max(first, second);
 }
 
-/**
- * Both sides of the true ε: `upper` is {@link epsilonOf}; `lower` is below the ε of the mechanism itself, not only of its
- * discretisation. Connect-the-dots moves a loss up or down within its bucket of width h so that E e^{−d} = 1: by
- * h²/8·(1 + h) on average at most, and over T releases by less than T·h²/8·(1 + h) + h√(T ln(1/η)/2) but for probability η
- * (Hoeffding), so that the true ε(δ) is at least the discretised ε(δ + η) less that.
- */
-export function epsilonBounds(events: readonly PrivacyEvent[], delta: number): { lower: number; upper: number } {
-  const upper = epsilonOf(events, delta);
-  const releases = releasesOf(events);
-  if (exactMechanism(releases) !== undefined) return { lower: upper * (1 - 1e-10), upper };
-  const unlikely = delta / 1000;
-  const count = releases.reduce((sum, r) => sum + (r.samplingProbability === 1 ? 1 : r.count), 0);
-  const { h, discretised } = onGrid(releases, (composition) => {
-    const tails = composition.tailsForDelta(delta);
-    if (tails === undefined) return undefined;
-    const below = pairEpsilon(tails, Math.min(delta + unlikely, 0.999), -1) ?? 0;
-    return { h: composition.interval, discretised: below };
-  });
-  const drift = (count * h * h * (1 + h)) / 8 + h * Math.sqrt((count * -Math.log(unlikely)) / 2);
-  return { lower: Math.max(0, Math.min(discretised, upper) - drift), upper };
+/** How far below the saddle point's value ε is looked for, in units of 1/θ; the last reaches all the way. */
+export const REACHES = [6, 40, undefined] as const;
+
+function directedEpsilon(direction: Direction, delta: number): number | undefined {
+  for (const reach of REACHES) {
+    const tail = direction.tailForDelta(delta, reach);
+    if (tail === undefined) return undefined;
+    const upper = tailEpsilon(tail, delta, 1);
+    if (upper === undefined) continue;
+    // Where rounding blurs the answer, look again with a tilt made for the place that was found.
+    if (tailBlur(tail, upper) < (upper < BEYOND_USE ? SHARP_ENOUGH : SHARP_BEYOND_USE * upper)) return upper;
+    const sharper = direction.tailForEpsilon(upper, delta);
+    return Math.min(upper, (sharper && tailEpsilon(sharper, delta, 1)) ?? upper);
+  }
+  throw privacyError('PRIVACY_DELTA_UNREACHABLE', `no ε was found for δ = ${delta}`, { where: 'delta' });
 }
 
 /**
@@ -85,29 +78,46 @@ export function deltaOf(events: readonly PrivacyEvent[], epsilon: number): numbe
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianDelta(exact.mu, epsilon);
   if (exact?.kind === 'single') return sampledGaussianDelta(exact.sigma, exact.q, epsilon);
-  return onGrid(releases, (composition) => {
-    const tails = composition.tailsForEpsilon(epsilon);
-    return tails && Math.max(tailDelta(tails.removing, epsilon, 1), tailDelta(tails.adding, epsilon, 1));
+  return onGrid(releases, ({ removing, adding }) => {
+    const [first, second] = [removing.tailForEpsilon(epsilon), adding.tailForEpsilon(epsilon)];
+    return first && second && Math.max(tailDelta(first, epsilon, 1), tailDelta(second, epsilon, 1));
   });
+}
+
+/** An ε from which on no promise is left; up to it the grid is never coarser than the default. */
+const BEYOND_USE = 25;
+/** A step distribution shorter than this is quick on any grid. */
+const SHORT = 2 ** 15;
+
+/**
+ * The default grid; for an ε beyond {@link BEYOND_USE} the coarsest multiple of it that moves ε by less than 3e-7, relative:
+ * a loss moves within its bucket by D with E e^{−D} = 1, so T releases move ε at tilt θ by at most T·(1 + θ)·h²/8.
+ */
+function adequateInterval(releases: readonly Release[], delta: number): number {
+  const widest = Math.max(
+    ...releases.map((r) => {
+      const [lowest, highest] = lossRange(r.noiseMultiplier, r.samplingProbability);
+      return highest - lowest;
+    }),
+  );
+  if (widest < SHORT * DEFAULT_INTERVAL) return DEFAULT_INTERVAL;
+  const { theta, epsilon } = upperComposition(releases, 16 * DEFAULT_INTERVAL).removing.target(delta);
+  if (epsilon < BEYOND_USE) return DEFAULT_INTERVAL;
+  const count = releases.reduce((sum, r) => sum + r.count, 0);
+  const most = Math.sqrt((8 * 3e-7 * 0.8 * epsilon) / (count * (1 + theta)));
+  return DEFAULT_INTERVAL * Math.min(16, Math.max(1, Math.floor(most / DEFAULT_INTERVAL)));
 }
 
 type Exact = { kind: 'gaussian'; mu: number } | { kind: 'single'; sigma: number; q: number } | undefined;
 
 /** The closed form that these releases have, if any. Gaussian releases compose to one: 1/σ² adds up. */
-function exactMechanism(releases: readonly Release[]): Exact {
+export function exactMechanism(releases: readonly Release[]): Exact {
   if (releases.every((r) => r.samplingProbability === 1)) {
     return { kind: 'gaussian', mu: Math.sqrt(releases.reduce((s, r) => s + r.count / r.noiseMultiplier ** 2, 0)) };
   }
   const only = releases.length === 1 ? releases[0] : undefined;
   if (only?.count === 1) return { kind: 'single', sigma: only.noiseMultiplier, q: only.samplingProbability };
   return undefined;
-}
-
-/** ε of the worse direction. */
-function pairEpsilon(tails: TailPair, delta: number, side: Side): number | undefined {
-  const removing = tailEpsilon(tails.removing, delta, side);
-  const adding = tailEpsilon(tails.adding, delta, side);
-  return removing === undefined || adding === undefined ? undefined : Math.max(removing, adding);
 }
 
 /**
@@ -121,7 +131,7 @@ function onGrid<T>(
 ): T {
   const ready = withGaussiansFused(releases);
   for (let interval = finest; interval <= COARSEST; interval *= 2) {
-    const found = read(new Composition(ready, interval));
+    const found = read(upperComposition(ready, interval));
     if (found !== undefined) return found;
   }
   throw privacyError('PRIVACY_TOO_LARGE', 'the composed loss fits no grid', {
@@ -130,7 +140,7 @@ function onGrid<T>(
 }
 
 /** All releases with q = 1 as the one Gaussian they compose to: exact, and finer than composing them on the grid. */
-function withGaussiansFused(releases: readonly Release[]): Release[] {
+export function withGaussiansFused(releases: readonly Release[]): Release[] {
   const plain = releases.filter((r) => r.samplingProbability === 1);
   const sampled = releases.filter((r) => r.samplingProbability < 1);
   if (plain.length === 0) return sampled;

@@ -11,7 +11,7 @@ export function roughInterval(events: readonly PrivacyEvent[]): number {
 }
 
 /** Standard deviation of dP/dQ of one release, which its loss has too where it is small. */
-function deviationOf({ noiseMultiplier, samplingProbability }: Release): number {
+export function deviationOf({ noiseMultiplier, samplingProbability }: Release): number {
   return samplingProbability * Math.sqrt(Math.expm1(Math.min(noiseMultiplier ** -2, 700)));
 }
 

@@ -1,4 +1,4 @@
-import { forwardPair, inversePair, transformError } from './fourier.ts';
+import { forwardReal, inverseReal, transformError } from './fourier.ts';
 import type { TiltedStep } from './narrow.ts';
 
 /** Bounds on the error of the tilted masses: of every single one, and of their Euclidean norm. */
@@ -9,8 +9,11 @@ export interface Noise {
 
 /** Rounding unit of a double. */
 const U = 2 ** -53;
-/** Atoms on either side of zero loss that are kept out of the transform where they hold most of the mass. */
-const CORE = 8;
+/** Most and fewest atoms on either side of zero loss that are kept out of the transform where they hold most of the mass. */
+const WIDEST_CORE = 64;
+const LEAST_CORE = 8;
+/** Terms of all cores' polynomials that are worth their time. */
+const CORE_TERMS = 2 ** 23;
 
 /**
  * A step distribution's spectrum less 1, and a bound on its error at each frequency. Where most of the mass lies in the
@@ -24,40 +27,23 @@ interface Factor {
   readonly count: number;
   /** Error of the transformed part, at any frequency. */
   readonly error: number;
-  /** Σ c_m over both signs: the error of the core is at most 64u·|z − 1| times this. */
+  /** Σ 8(m + 2)·c_m over both signs: the core is off by at most u·|z − 1| times this (Horner: 2m operations on each c_m). */
   readonly coreSlope: number;
 }
 
-/**
- * The totals of both directions (each a list of tilted steps) on a circle of `size` atoms, interleaved, with bounds on
- * their errors.
- */
-export function convolve(
-  pair: readonly [readonly TiltedStep[], readonly TiltedStep[]],
-  size: number,
-): { values: Float64Array; noise: [Noise, Noise] } {
-  const factors: [Factor[], Factor[]] = [[], []];
-  for (let i = 0; i < pair[0].length; i++) {
-    const steps = [pair[0][i] as TiltedStep, pair[1][i] as TiltedStep] as const;
-    const cores = steps.map(coreOf);
-    const circle = new Float64Array(2 * size);
-    const weight = steps.reduce((sum, step, part) => sum + wrap(circle, part, size, step, cores[part]), 0);
-    const spectra = forwardPair(circle, size);
-    // Both vectors share a transform, so each one's error is in proportion to the sum of the pair; φ(0) is exact.
-    const error = 2 * transformError(size) * weight;
-    for (const part of [0, 1] as const) {
-      const values = part === 0 ? spectra.first : spectra.second;
-      const { count } = steps[part];
-      factors[part].push({ values, count, error, coreSlope: lessOne(values, size, cores[part]) });
-    }
-  }
-  const [a, b] = factors.map((list) => powers(list, size)) as [Powers, Powers];
-  const values = inversePair({ first: a.values, second: b.values }, size);
-  // The inverse transform is shared too.
-  const each = transformError(size) * (a.mean + b.mean);
-  const norm = transformError(size) * (a.norm + b.norm);
-  const noise = [a, b].map((p) => ({ each: p.noise.each + each, norm: p.noise.norm + norm })) as [Noise, Noise];
-  return { values, noise };
+/** The total of a list of tilted steps on a circle of `size` atoms, with bounds on its errors. */
+export function convolve(steps: readonly TiltedStep[], size: number): { values: Float64Array; noise: Noise } {
+  const factors = steps.map((step): Factor => {
+    const core = coreOf(step, Math.min(WIDEST_CORE, Math.max(LEAST_CORE, Math.floor(CORE_TERMS / size))));
+    const circle = new Float64Array(size);
+    // The error is in proportion to what goes through the transform; φ(0) is exact.
+    const error = 2 * transformError(size) * wrap(circle, step, core);
+    const values = forwardReal(circle);
+    return { values, count: step.count, error, coreSlope: lessOne(values, size, core) };
+  });
+  const { values, mean, norm, noise } = powers(factors, size);
+  const each = noise.each + transformError(size) * mean;
+  return { values: inverseReal(values), noise: { each, norm: noise.norm + transformError(size) * norm } };
 }
 
 /** Tail sums of the core's masses away from zero, for both signs: c_m = Σ_{k > m} p_{±k}. */
@@ -67,12 +53,12 @@ interface Core {
 }
 
 /** The core of a step distribution; undefined when it holds less than half of the mass. */
-function coreOf({ low, masses }: TiltedStep): Core | undefined {
+function coreOf({ low, masses }: TiltedStep, width: number): Core | undefined {
   const at = (index: number): number => masses[index - low] ?? 0;
-  const up = new Float64Array(CORE);
-  const down = new Float64Array(CORE);
+  const up = new Float64Array(width);
+  const down = new Float64Array(width);
   let mass = at(0);
-  for (let m = CORE - 1; m >= 0; m--) {
+  for (let m = width - 1; m >= 0; m--) {
     mass += at(m + 1) + at(-m - 1);
     up[m] = (up[m + 1] ?? 0) + at(m + 1);
     down[m] = (down[m + 1] ?? 0) + at(-m - 1);
@@ -84,22 +70,23 @@ function coreOf({ low, masses }: TiltedStep): Core | undefined {
  * Adds a step distribution, less its core, onto the circle; folding it is what circular convolution does anyway.
  * @returns what was added
  */
-function wrap(circle: Float64Array, part: number, size: number, step: TiltedStep, core: Core | undefined): number {
-  let at = ((step.low % size) + size) % size;
-  let index = step.low;
+function wrap(circle: Float64Array, { low, masses }: TiltedStep, core: Core | undefined): number {
+  const size = circle.length;
+  const width = core?.up.length ?? -1;
+  let at = ((low % size) + size) % size;
   let sum = 0;
-  for (const mass of step.masses) {
-    if (core === undefined || index < -CORE || index > CORE) {
-      circle[2 * at + part] = (circle[2 * at + part] as number) + mass;
+  for (let k = 0; k < masses.length; k++) {
+    const mass = masses[k] as number;
+    if (low + k < -width || low + k > width || core === undefined) {
+      circle[at] = (circle[at] as number) + mass;
       sum += mass;
     }
-    index++;
     at = at + 1 === size ? 0 : at + 1;
   }
   return sum;
 }
 
-/** Turns the spectrum of the rest into that of the whole less 1, in place. @returns Σ c_m */
+/** Turns the spectrum of the rest into that of the whole less 1, in place. @returns the core's slope */
 function lessOne(values: Float64Array, size: number, core: Core | undefined): number {
   const total = values[0] as number;
   for (let k = 0; k <= size / 2; k++) values[2 * k] = (values[2 * k] as number) - total;
@@ -110,16 +97,20 @@ function lessOne(values: Float64Array, size: number, core: Core | undefined): nu
     const re = Math.cos(omega);
     const im = Math.sin(omega);
     let [upRe, upIm, downRe, downIm] = [0, 0, 0, 0];
-    for (let m = CORE - 1; m >= 0; m--) {
-      [upRe, upIm] = [upRe * re - upIm * im + (up[m] as number), upRe * im + upIm * re];
-      [downRe, downIm] = [downRe * re - downIm * im + (down[m] as number), downRe * im + downIm * re];
+    for (let m = up.length - 1; m >= 0; m--) {
+      const upTurned = upRe * re - upIm * im;
+      upIm = upRe * im + upIm * re;
+      upRe = upTurned + (up[m] as number);
+      const downTurned = downRe * re - downIm * im;
+      downIm = downRe * im + downIm * re;
+      downRe = downTurned + (down[m] as number);
     }
     // (z − 1)·up, and the conjugate of (z − 1)·down.
     const nearRe = -2 * Math.sin(omega / 2) ** 2;
     values[2 * k] = (values[2 * k] as number) + nearRe * (upRe + downRe) - im * (upIm + downIm);
     values[2 * k + 1] = (values[2 * k + 1] as number) + nearRe * (upIm - downIm) + im * (upRe - downRe);
   }
-  return up.reduce((sum, c) => sum + c, 0) + down.reduce((sum, c) => sum + c, 0);
+  return up.reduce((sum, c, m) => sum + 8 * (m + 2) * (c + (down[m] as number)), 0);
 }
 
 interface Powers {
@@ -172,17 +163,19 @@ function power(out: Float64Array, k: number, factors: readonly Factor[], size: n
     const im = values[2 * k + 1] as number;
     const rise = 2 * re + re * re + im * im;
     // Near 1 the logarithm of |φ|² is that of 1 + rise, else that of φ itself.
-    const logSquare = rise > -0.5 ? Math.log1p(rise) : Math.log((1 + re) * (1 + re) + im * im);
-    const turned = Math.atan2(im, 1 + re);
-    const modulus = Math.exp(logSquare / 2);
-    // 8u: forming rise, the logarithm, the angle and their multiples.
-    const off = error + 64 * U * turn * coreSlope + 8 * U * (Math.abs(re) + Math.abs(im) + Math.abs(turned));
+    const square = (1 + re) * (1 + re) + im * im;
+    const logSquare = rise > -0.5 ? Math.log1p(rise) : Math.log(square);
+    const modulus = Math.sqrt(square);
+    // 8u: forming rise, the logarithm, the angle (at most 4) and their multiples.
+    const widest = error + U * turn * coreSlope + 8 * U * (Math.abs(re) + Math.abs(im));
+    const most = widest + 32 * U;
     log += (count * logSquare) / 2;
     logBound +=
-      modulus > 1e4 * off ? (count * logSquare) / 2 + (count * off) / modulus : count * Math.log(modulus + off);
+      modulus > 1e4 * most ? (count * logSquare) / 2 + (count * most) / modulus : count * Math.log(modulus + most);
     if (logBound < LOG_NOTHING) return undefined;
+    const turned = Math.atan2(im, 1 + re);
     angle += count * turned;
-    slope += (count * off) / (modulus + off);
+    slope += (count * (widest + 8 * U * Math.abs(turned))) / (modulus + most);
   }
   const modulus = Math.exp(log);
   out[2 * k] = modulus * Math.cos(angle);

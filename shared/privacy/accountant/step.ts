@@ -43,29 +43,53 @@ function lossAt(x: number, sigma: number, q: number): number {
   return l > 30 ? l + Math.log(q) + Math.log1p(((1 - q) / q) * Math.exp(-l)) : Math.log1p(q * Math.expm1(l));
 }
 
+/** One release's P-mass by buckets [ε_k, ε_{k+1}], ε_k = (low + k)·interval: what goes to the upper end, and to the lower. */
+export interface Buckets {
+  readonly interval: number;
+  readonly low: number;
+  readonly up: Float64Array;
+  readonly down: Float64Array;
+}
+
 /**
  * The Poisson-subsampled Gaussian, upper P = (1 − q)N(0, σ²) + qN(1, σ²) against lower Q = N(0, σ²).
  *
  * A bucket [ε_i, ε_{i+1}] sends its mass to its two ends so that both its P- and its Q-mass are kept. With r = dP/dQ the
  * parts are ∫φ(r − r_i)/(1 − e^{−h}) for the upper end and ∫φ(r_{i+1} − r)e^{−h}/(1 − e^{−h}) for the lower: integrals of
  * positive functions, taken by quadrature, so nothing cancels (differences of tails would lose eight digits here).
- * Swapping P and Q mirrors the grid, so the adding direction is p_{−i} = p_i·e^{−ε_i}, exactly.
  */
-export function sampledGaussianLosses(sigma: number, q: number, interval: number): DirectedLosses {
+export function bucketsOf(sigma: number, q: number, interval: number): Buckets {
   const [lowest, highest] = lossRange(sigma, q);
   const low = Math.floor(lowest / interval);
-  const buckets = Math.ceil(highest / interval) - low;
-  const masses = new Float64Array(buckets + 1);
+  const count = Math.ceil(highest / interval) - low;
+  const buckets = { interval, low, up: new Float64Array(count), down: new Float64Array(count) };
   let from = edge(low * interval, sigma, q);
-  for (let k = 0; k < buckets; k++) {
+  for (let k = 0; k < count; k++) {
     const to = edge((low + k + 1) * interval, sigma, q);
-    splitBucket(masses, k, from, to, sigma, q, interval);
+    splitBucket(buckets, k, from, to, sigma, q);
     from = to;
   }
-  const tail = upperTail(REACH);
+  return buckets;
+}
+
+/** Connect-the-dots: every bucket's mass at its ends. Swapping P and Q mirrors the grid, p_{−i} = p_i·e^{−ε_i}, exactly. */
+export function pessimistic({ interval, low, up, down }: Buckets): DirectedLosses {
+  const masses = new Float64Array(up.length + 1);
+  masses.set(down);
+  for (let k = 0; k < up.length; k++) masses[k + 1] = (masses[k + 1] as number) + (up[k] as number);
+  return inBothDirections(interval, low, masses, 2 * upperTail(REACH));
+}
+
+export function inBothDirections(
+  interval: number,
+  low: number,
+  masses: Float64Array,
+  infinity: number,
+): DirectedLosses {
+  const adding = mirrored(masses, low, interval);
   return {
-    removing: { interval, low, masses, infinity: 2 * tail },
-    adding: { interval, low: -(low + buckets), masses: mirrored(masses, low, interval), infinity: 2 * tail },
+    removing: { interval, low, masses, infinity },
+    adding: { interval, low: -(low + masses.length - 1), masses: adding, infinity },
   };
 }
 
@@ -87,15 +111,7 @@ function edge(epsilon: number, sigma: number, q: number): Edge {
   return { x: sigma * sigma * l + 0.5, logGain: l + Math.log(q), gain };
 }
 
-function splitBucket(
-  masses: Float64Array,
-  k: number,
-  from: Edge,
-  to: Edge,
-  sigma: number,
-  q: number,
-  interval: number,
-): void {
+function splitBucket(buckets: Buckets, k: number, from: Edge, to: Edge, sigma: number, q: number): void {
   const start = Math.max(from.x, -REACH * sigma);
   const end = Math.min(to.x, 1 + REACH * sigma);
   if (!(end > start)) return;
@@ -110,9 +126,10 @@ function splitBucket(
     up += integrateUp(rule, middle, half, from, sigma, q);
     down += integrateDown(rule, middle, half, to, sigma);
   }
+  const { interval } = buckets;
   const scale = half / (sigma * Math.sqrt(2 * Math.PI) * -Math.expm1(-interval));
-  masses[k] = (masses[k] as number) + down * scale * Math.exp(-interval);
-  masses[k + 1] = (masses[k + 1] as number) + up * scale;
+  buckets.down[k] = down * scale * Math.exp(-interval);
+  buckets.up[k] = up * scale;
 }
 
 /** ∫ φ(r − r_i) over one panel, up to the common factor; r − r_i = q·e^{l_i}·(e^{(x − x_i)/σ²} − 1). */

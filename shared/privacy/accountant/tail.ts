@@ -21,6 +21,8 @@ export interface TiltedTail {
   readonly noiseNorm: number;
   /** δ that lies above the window, plus what is counted as infinite loss. */
   readonly beyond: number;
+  /** Bound on the part of δ(ε) that the circle folds back onto the tail: it only adds, so a lower bound must take it off. */
+  readonly folded: (epsilon: number) => number;
 }
 
 /** Σ over the atoms above a grid index of r·e^{−θ·rise}, and of r·e^{−(θ + 1)·rise}; rise = loss above the index. */
@@ -42,13 +44,22 @@ function weightedNoise({ theta, interval, size, noise, noiseNorm }: TiltedTail):
   return Math.min(noise * sum, noiseNorm * Math.sqrt(squares));
 }
 
+/** What an upper bound on δ adds for what the tail leaves out; a lower one takes off what was folded onto it. */
+function outside(tail: TiltedTail, epsilon: number, side: Side): number {
+  return side > 0 ? tail.beyond : -tail.folded(epsilon);
+}
+
 /** δ(ε) from one tail: an upper (side +1) or lower (side −1) bound for the discretised composition. */
 export function tailDelta(tail: TiltedTail, epsilon: number, side: Side): number {
+  return discretisedDelta(tail, epsilon, side, outside(tail, epsilon, side));
+}
+
+function discretisedDelta(tail: TiltedTail, epsilon: number, side: Side, rest: number): number {
   const index = Math.floor(epsilon / tail.interval);
   const { weights, discounted } = tail.sumsAbove(index);
   const sum = weights - Math.exp(epsilon - index * tail.interval) * discounted;
   const scale = Math.exp(tail.logMoment - tail.theta * index * tail.interval) * (1 + side * tail.momentError);
-  const delta = scale * (Math.max(sum, 0) + side * weightedNoise(tail)) + (side > 0 ? tail.beyond : 0);
+  const delta = scale * (Math.max(sum, 0) + side * weightedNoise(tail)) + rest;
   return Math.min(Math.max(delta, 0), 1);
 }
 
@@ -57,7 +68,10 @@ export function tailDelta(tail: TiltedTail, epsilon: number, side: Side): number
  * undefined when it lies below the window.
  */
 export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number | undefined {
-  const exceeds = (index: number): boolean => tailDelta(tail, index * tail.interval, side) > delta;
+  const from = Math.max(tail.low, 0) * tail.interval;
+  // What was folded falls with ε, so its bound where the tail begins holds for all of it.
+  const foldedAt = outside(tail, from, side);
+  const exceeds = (index: number): boolean => discretisedDelta(tail, index * tail.interval, side, foldedAt) > delta;
   let below = Math.max(tail.low, 0);
   if (!exceeds(below)) return tail.low <= 0 ? 0 : undefined;
   let above = tail.low + tail.size;
@@ -68,10 +82,24 @@ export function tailEpsilon(tail: TiltedTail, delta: number, side: Side): number
   }
   const { weights, discounted } = tail.sumsAbove(below);
   const scale = Math.exp(tail.logMoment - tail.theta * below * tail.interval) * (1 + side * tail.momentError);
-  const rest = (delta - (side > 0 ? tail.beyond : 0)) / scale - side * weightedNoise(tail);
+  const rest = (delta - foldedAt) / scale - side * weightedNoise(tail);
   const ratio = (weights - rest) / discounted;
   const inside = ratio > 0 ? Math.log(ratio) : 0;
   return below * tail.interval + Math.min(Math.max(inside, 0), tail.interval);
+}
+
+/** Share of δ(ε) that is rounding. */
+export function tailNoise(tail: TiltedTail, epsilon: number): number {
+  const index = Math.floor(epsilon / tail.interval);
+  const { weights, discounted } = tail.sumsAbove(index);
+  const sum = weights - Math.exp(epsilon - index * tail.interval) * discounted;
+  return sum > 0 ? weightedNoise(tail) / sum : Number.POSITIVE_INFINITY;
+}
+
+/** How far apart rounding alone leaves the two sides of ε. */
+export function tailBlur(tail: TiltedTail, epsilon: number): number {
+  const { discounted } = tail.sumsAbove(Math.floor(epsilon / tail.interval));
+  return discounted > 0 ? (2 * weightedNoise(tail)) / discounted : Number.POSITIVE_INFINITY;
 }
 
 /** Tail sums of a list of tilted masses, `mass(j)` at grid index `low + j`. */

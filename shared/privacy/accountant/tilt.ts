@@ -19,13 +19,6 @@ interface Sketch {
   readonly mass: Float64Array;
 }
 
-/** Where the tilted total lies, for choosing a window. */
-export interface Tilt {
-  readonly theta: number;
-  readonly mean: number;
-  readonly deviation: number;
-}
-
 /** A tilt and the ε it is for. */
 export interface Target {
   readonly theta: number;
@@ -44,45 +37,50 @@ export class TiltFinder {
 
   /**
    * The tilt θ = α − 1 of the best Rényi bound ε = (K(θ) − ln δ + θ ln θ − (θ + 1) ln(θ + 1))/θ (Canonne, Kamath, Steinke
-   * 2020, Prop. 12) and that bound: a little above the ε sought.
+   * 2020, Prop. 12) and that bound.
    */
-  forDelta(delta: number): Target {
+  renyi(delta: number): Target {
     const bound = (theta: number): number =>
       (this.cumulants(theta).value - Math.log(delta) + theta * Math.log(theta) - (theta + 1) * Math.log1p(theta)) /
       theta;
-    let low = Math.log(1e-4);
-    let high = Math.log(1e5);
-    for (let i = 0; i < 36; i++) {
-      const left = high - GOLDEN * (high - low);
-      const right = low + GOLDEN * (high - low);
-      if (bound(Math.exp(left)) < bound(Math.exp(right))) high = right;
-      else low = left;
-    }
-    const theta = Math.exp((low + high) / 2);
+    const theta = leastOnLogarithms(bound);
     return { theta, epsilon: bound(theta) };
   }
 
-  /** The tilt under which the total loss has mean `epsilon`. */
-  forEpsilon(epsilon: number): Target {
-    let low = 0;
-    let high = 1e-3;
-    if (this.cumulants(0).mean >= epsilon) return { theta: 0, epsilon };
-    while (high < 1e5 && this.cumulants(high).mean < epsilon) {
-      low = high;
-      high *= 2;
-    }
-    for (let i = 0; i < 12; i++) {
+  /** The ε where the saddle point's δ is `delta`, with the tilt for it. */
+  forDelta(delta: number): Target {
+    let low = Math.log(1e-4);
+    let high = Math.log(1e5);
+    for (let i = 0; i < 24; i++) {
       const middle = (low + high) / 2;
-      if (this.cumulants(middle).mean >= epsilon) high = middle;
-      else low = middle;
+      if (this.logDelta(Math.exp(middle)) > Math.log(delta)) low = middle;
+      else high = middle;
     }
-    return { theta: high, epsilon };
+    return this.forEpsilon(Math.max(this.cumulants(Math.exp(low)).mean, 0));
   }
 
-  /** Where the total lies under the tilt `theta`. */
-  at(theta: number): Tilt {
-    const c = this.cumulants(theta);
-    return { theta, mean: c.mean, deviation: Math.sqrt(c.variance) };
+  /** ln δ(ε) by the saddle point. */
+  logDeltaAt(epsilon: number): number {
+    let low = Math.log(1e-4);
+    let high = Math.log(1e5);
+    for (let i = 0; i < 24; i++) {
+      const middle = (low + high) / 2;
+      if (this.cumulants(Math.exp(middle)).mean < epsilon) low = middle;
+      else high = middle;
+    }
+    return Math.min(0, this.logDelta(Math.exp(low)));
+  }
+
+  /** ln δ at the mean of the total under `theta`, by the saddle point: e^{K − θε}/((1 + θ)(1 + θ√(2πV))). */
+  logDelta(theta: number): number {
+    const { value, mean, variance } = this.cumulants(theta);
+    return value - theta * mean - Math.log1p(theta) - Math.log1p(theta * Math.sqrt(2 * Math.PI * variance));
+  }
+
+  /** The tilt under which rounding leaves least in δ(ε): e^{K − θε} of a tail whose weights sum up to 1/(θ(θ + 1)h). */
+  forEpsilon(epsilon: number): Target {
+    const theta = leastOnLogarithms((t) => this.cumulants(t).value - t * epsilon - Math.log(t) - Math.log1p(t));
+    return { theta, epsilon };
   }
 
   /** ln E e^{θS} on the sketch. */
@@ -98,6 +96,27 @@ export class TiltFinder {
     }
     return { value, mean, variance };
   }
+}
+
+/** Where a function with one valley is least on [1e-4, 1e5], by golden sections on the logarithm. */
+function leastOnLogarithms(f: (x: number) => number): number {
+  let low = Math.log(1e-4);
+  let high = Math.log(1e5);
+  let left = high - GOLDEN * (high - low);
+  let right = low + GOLDEN * (high - low);
+  let [atLeft, atRight] = [f(Math.exp(left)), f(Math.exp(right))];
+  for (let i = 0; i < 28; i++) {
+    if (atLeft < atRight) {
+      [high, right, atRight] = [right, left, atLeft];
+      left = high - GOLDEN * (high - low);
+      atLeft = f(Math.exp(left));
+    } else {
+      [low, left, atLeft] = [left, right, atRight];
+      right = low + GOLDEN * (high - low);
+      atRight = f(Math.exp(right));
+    }
+  }
+  return Math.exp((low + high) / 2);
 }
 
 /** Blocks of one atom near zero loss, widening to 1/128 of the loss away from it: fine where the mass usually is. */
@@ -140,11 +159,12 @@ function sketchCumulants(sketch: Sketch, theta: number): Cumulants {
 /** ln E e^{θX; X finite} of one loss distribution over all its atoms, with a bound on its own rounding error. */
 export function logMoment(losses: LossDistribution, theta: number): { value: number; error: number } {
   const { masses, low, interval, infinity } = losses;
-  const highest = theta * (low + masses.length - 1) * interval;
-  const small = Math.abs(highest) < 600 && Math.abs(theta * low * interval) < 600;
-  return small
+  const [first, last] = [theta * low * interval, theta * (low + masses.length - 1) * interval];
+  // Below order 0 the moment may be next to 0, and 1 plus a sum of nearly −1 would cancel.
+  const nearOne = theta > -1 && Math.abs(first) < 600 && Math.abs(last) < 600;
+  return nearOne
     ? momentNearOne(masses, low, theta * interval, infinity)
-    : momentByShift(masses, low, theta * interval, highest);
+    : momentByShift(masses, low, theta * interval, Math.max(first, last));
 }
 
 /** As ln(1 + E(e^{θX} − 1)): total probability is 1 by construction, so its rounding never enters. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { epsilonBounds, epsilonOf, rdpEpsilon } from '../../../../shared/privacy/accountant/index.ts';
-import { sampledGaussianLosses } from '../../../../shared/privacy/accountant/step.ts';
+import { optimistic } from '../../../../shared/privacy/accountant/optimistic.ts';
+import { bucketsOf, type DirectedLosses, pessimistic } from '../../../../shared/privacy/accountant/step.ts';
+import { exactDelta } from '../../../support/exact-delta.ts';
 
 describe('never below the true value', () => {
   // With q so near 1 the sampled mechanism is the Gaussian, whose ε is known in closed form: an independent truth.
@@ -17,7 +19,8 @@ describe('never below the true value', () => {
     // The grid adds h²/12 to the mean and h²/6 to the variance of each loss; at slope θ ≤ 6 that is (1 + 2θ)h²/12 of ε.
     expect(upper - exact).toBeLessThan(1e-6 + (count * 1e-8 * 13) / 12);
     expect(lower).toBeLessThanOrEqual(exact);
-    expect(upper - lower).toBeLessThan(0.05);
+    // Optimistic losses lower the variance by up to h²/3 where the pessimistic raise it by h²/6.
+    expect(exact - lower).toBeLessThan(1e-6 + (count * 1e-8 * 13) / 6);
   });
 
   it('the accountants agree on the order: PLD lower ≤ PLD upper ≤ RDP', () => {
@@ -34,10 +37,39 @@ describe('never below the true value', () => {
     [30, 1e-4],
     [2, 0.999],
   ])('σ = %d, q = %d: the step distribution has mass 1, and mass 1 again after weighting by e^{−loss}', (sigma, q) => {
-    const { removing, adding } = sampledGaussianLosses(sigma, q, 1e-4);
+    const { removing, adding } = pessimistic(bucketsOf(sigma, q, 1e-4));
     for (const { masses } of [removing, adding]) {
       expect(masses.every((m) => m >= 0)).toBe(true);
       expect(Math.abs(masses.reduce((sum, m) => sum + m, 0) - 1)).toBeLessThan(1e-12);
     }
   });
+
+  it.each([
+    [1, 0.01, 1e-4],
+    [0.4, 0.5, 1e-3],
+    [30, 1e-3, 1e-6],
+    [2, 0.999, 1e-3],
+    [0.5, 1e-4, 1e-4],
+  ])(
+    'σ = %d, q = %d, grid %d: the optimistic hockey-stick curve is nowhere above the exact one',
+    (sigma, q, interval) => {
+      const losses = optimistic(bucketsOf(sigma, q, interval)) as DirectedLosses;
+      for (const direction of ['removing', 'adding'] as const) {
+        const { masses, low } = losses[direction];
+        expect(masses.every((m) => m >= 0)).toBe(true);
+        expect(Math.abs(masses.reduce((sum, m) => sum + m, 0) - 1)).toBeLessThan(1e-11);
+        for (let i = -40; i <= 40; i++) {
+          const epsilon = (i / 8) * Math.max(q, 8 * interval);
+          const curve = masses.reduce(
+            (sum, m, k) => sum + m * Math.max(0, -Math.expm1(epsilon - (low + k) * interval)),
+            0,
+          );
+          const exact = exactDelta(direction, { sigma, q }, epsilon);
+          expect(curve).toBeLessThanOrEqual(exact * (1 + 1e-11) + 1e-15);
+          // And near it: within what a bucket's width can do.
+          if (interval <= 1e-4) expect(exact - curve).toBeLessThan(interval);
+        }
+      }
+    },
+  );
 });

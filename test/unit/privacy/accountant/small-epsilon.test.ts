@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Composition } from '../../../../shared/privacy/accountant/composition.ts';
+import { upperComposition } from '../../../../shared/privacy/accountant/composition.ts';
 import { gaussianDelta } from '../../../../shared/privacy/accountant/gaussian.ts';
 import { deltaOf, epsilonOf } from '../../../../shared/privacy/accountant/index.ts';
-import { tailDelta } from '../../../../shared/privacy/accountant/tail.ts';
+import { type TiltedTail, tailDelta } from '../../../../shared/privacy/accountant/tail.ts';
 import type { PrivacyEvent } from '../../../../shared/privacy/events.ts';
 
 const sampled = (noiseMultiplier: number, samplingProbability: number, count: number): [PrivacyEvent] => [
@@ -39,9 +39,9 @@ describe('the corners of the promised range', () => {
     [1, 1e-4, 1000, 0.0155],
   ])('σ = %d, q = %d, T = %d, ε = %d: rounding widens δ by less than 1e-6 of it', (sigma, q, count, epsilon) => {
     const release = { noiseMultiplier: sigma, samplingProbability: q, count };
-    const tails = new Composition([release], 1e-4).tailsForEpsilon(epsilon);
-    const upper = tailDelta(tails?.removing as NonNullable<typeof tails>['removing'], epsilon, 1);
-    const lower = tailDelta(tails?.removing as NonNullable<typeof tails>['removing'], epsilon, -1);
+    const tail = upperComposition([release], 1e-4).removing.tailForEpsilon(epsilon);
+    const upper = tailDelta(tail as TiltedTail, epsilon, 1);
+    const lower = tailDelta(tail as TiltedTail, epsilon, -1);
     expect(lower).toBeGreaterThan(0);
     expect(upper / lower - 1).toBeLessThan(1e-6);
   });
