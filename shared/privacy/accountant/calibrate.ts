@@ -102,7 +102,7 @@ function rangeFor(shapes: readonly number[]): [number, number] {
 type Curve = (logKappa: number) => number;
 
 /** How near the root on the rough grid is sought. */
-const ROUGH = 1e-5;
+const ROUGH = 1e-4;
 
 /** A root of a falling curve, and the slope there. */
 interface Root {
@@ -115,21 +115,24 @@ function solveNoise(f: Curve, start: number, range: [number, number], precision:
   const bracket = bracketNoise(f, Math.log(start), range);
   if (typeof bracket === 'string') return bracket;
   let [low, high, fLow, fHigh] = bracket;
+  let before = { x: low, y: fLow };
   let slope = (fHigh - fLow) / (high - low);
+  let kept = 0;
   for (let i = 0; i < 100; i++) {
     const x = i % 8 === 7 ? (low + high) / 2 : (low * fHigh - high * fLow) / (fHigh - fLow);
     const y = f(x);
-    const [endX, endY] = y > 0 ? [low, fLow] : [high, fHigh];
-    if (x !== endX && (y - endY) / (x - endX) < 0) slope = (y - endY) / (x - endX);
+    if (x !== before.x && (y - before.y) / (x - before.x) < 0) slope = (y - before.y) / (x - before.x);
+    before = { x, y };
     if (Math.abs(y) <= precision || high - low < 1e-13 * Math.abs(high)) return { x: y <= precision ? x : high, slope };
+    // An end that stays a second time counts half (Illinois).
     if (y > 0) {
-      low = x;
-      fLow = y;
-      fHigh /= 2;
+      [low, fLow] = [x, y];
+      if (kept > 0) fHigh /= 2;
+      kept = 1;
     } else {
-      high = x;
-      fHigh = y;
-      fLow /= 2;
+      [high, fHigh] = [x, y];
+      if (kept < 0) fLow /= 2;
+      kept = -1;
     }
   }
   return { x: high, slope };
