@@ -6,9 +6,10 @@ import { loadRow } from './secagg/measure.ts';
 import { memoryRows } from './secagg/memory.ts';
 import { serverRows } from './secagg/server.ts';
 import { simulationRows } from './secagg/simulation.ts';
+import { thinRows } from './secagg/thin.ts';
 
 /**
- * `--dimension N --clients N --only client,server,memory,browser,simulation --simulated N`: BERT-base, ten clients and a simulated
+ * `--dimension N --clients N --only client,thin,server,memory,browser,simulation --simulated N`: BERT-base, ten clients and a simulated
  * thousand, unless said otherwise.
  */
 if (import.meta.url === `file://${process.argv[1]}`) {
@@ -16,7 +17,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     options: {
       dimension: { type: 'string', default: '110000000' },
       clients: { type: 'string', default: '10' },
-      only: { type: 'string', default: 'client,server,memory,browser,simulation' },
+      only: { type: 'string', default: 'client,thin,server,memory,browser,simulation' },
       simulated: { type: 'string', default: '1000' },
     },
   });
@@ -24,6 +25,7 @@ if (import.meta.url === `file://${process.argv[1]}`) {
   const [dimension, clients] = [Number(values.dimension), Number(values.clients)];
   const groups = {
     client: () => clientRows(dimension, clients),
+    thin: () => thinRows(dimension, clients),
     server: () => serverRows(dimension),
     memory: () => memoryRows(dimension, clients),
     browser: () => browserRows(dimension, clients),

@@ -1,15 +1,17 @@
 import { type Rng, systemRng } from '../../shared/core/rng.ts';
+import type { RingBits } from '../../shared/kernels/packing.ts';
 import { uploadMasked } from '../../shared/participant/upload.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
 import type { MaskStream } from '../../shared/secagg/mask.ts';
 import { type MaskedStream, maskStream } from '../../shared/secagg/masked-stream.ts';
+import { chunkBytesOf } from '../../shared/secagg/upload-shape.ts';
 
 /** Runs in Node and in a browser's worker: the part of a round that grows with the model, as a participant does it. */
 
 export const CHUNK_BYTES = 4 << 20;
 
-export function benchMechanism(dimension: number, clients: number): MechanismParameters {
+export function benchMechanism(dimension: number, clients: number, ringBits: RingBits = 32): MechanismParameters {
   return mechanismParameters({
     dimension,
     l2Clip: 1,
@@ -17,7 +19,8 @@ export function benchMechanism(dimension: number, clients: number): MechanismPar
     minimumCohort: clients,
     colluders: 0,
     cohortMax: clients,
-    ringBits: 32,
+    ringBits,
+    oneUnit: true,
   });
 }
 
@@ -31,6 +34,8 @@ export interface ClientDemand {
   readonly clients: number;
   /** Noise components, each of the client's whole share. */
   readonly components: number;
+  /** 32 unless said. */
+  readonly ringBits?: RingBits;
 }
 
 const UPLOAD = { run: 'bench', round: 1, attempt: 1 };
@@ -38,14 +43,14 @@ const UPLOAD = { run: 'bench', round: 1, attempt: 1 };
 /** Quantises, noises, masks, hashes and uploads a whole vector, chunk by chunk, to a coordinator that is there at once. */
 export async function clientRound(
   sum: Float32Array,
-  { dimension, clients, components }: ClientDemand,
+  { dimension, clients, components, ringBits = 32 }: ClientDemand,
   rng: Rng,
   sent: (bytes: Uint8Array) => void = () => undefined,
 ): Promise<MaskedStream> {
-  const mechanism = benchMechanism(dimension, clients);
+  const mechanism = benchMechanism(dimension, clients, ringBits);
   const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: mechanism.localSigma }));
   const noised = await noisedStream(sum, mechanism, rng, 1, noise, rng.bytes(32));
-  const masked = await maskStream(noised, streams(clients, rng), CHUNK_BYTES);
+  const masked = await maskStream(noised, streams(clients, rng), chunkBytesOf(ringBits));
   const transport = { putChunk: async (_: string, bytes: Uint8Array) => sent(bytes), heldChunk: async () => undefined };
   await uploadMasked(masked, UPLOAD, transport, () => '', new AbortController().signal);
   return masked;

@@ -23,7 +23,7 @@ export function isRotated({ ringBits }: Pick<RingDemand, 'ringBits'>): boolean {
  *
  * Rotated, element j of the sum is Σ ±x_i/√m over a block of the clients' total x, the signs being uniform and independent of
  * x, and so sub-Gaussian of variance ‖x‖²/m ≤ (n·room)²/m (Hoeffding); discrete Gaussian noise is sub-Gaussian of its σ²
- * (Canonne, Kamath, Steinke 2020, Lemma 26). Both together exceed z·√(both variances) in any of d elements with a probability of
+ * (Canonne, Kamath, Steinke, NeurIPS 2020). Both together exceed z·√(both variances) in any of d elements with a probability of
  * at most 2d·e^{−z²/2}. Elements that are rotated twice have ‖x‖ unchanged by the first rotation, and the second one's own signs.
  */
 export function roomPerClient(demand: RingDemand, localSigma: number): number {

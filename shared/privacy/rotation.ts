@@ -5,7 +5,7 @@ import { blockAt, type RotationBlocks, rotationBlocks } from './rotation-blocks.
 /**
  * A rotation of vectors that everybody in a session knows: x ↦ H·D·x/√m in each block, with the Walsh–Hadamard matrix H and random
  * signs D. It is orthogonal, so it changes no L2 norm, and it spreads a block's x so that every element is about ‖x‖/√m
- * (Ailon, Chazelle 2009; Kairouz, Liu, Steinke 2021, Section 5).
+ * (Ailon, Chazelle 2009; Kairouz, Liu, Steinke 2021).
  *
  * Signs come from the AES-256-CTR keystream of the seed, 1 bit each, lowest bit of each byte first, set for minus: block k's
  * from lane k, and from lane K (their number) those of the last m numbers, which are rotated once more.

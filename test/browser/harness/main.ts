@@ -3,7 +3,9 @@ import { openIndexedDbStore } from '../../../client-browser/worker/indexeddb-sto
 import { base64, fromBase64 } from '../../../shared/core/bytes.ts';
 import { errorCode } from '../../../shared/core/errors.ts';
 import { systemRng } from '../../../shared/core/rng.ts';
+import type { RingBits } from '../../../shared/kernels/packing.ts';
 import type { Store } from '../../../shared/store/port.ts';
+import { seededUpload } from '../../support/seeded-upload.ts';
 import type { CaseRequest, CaseResult } from './engine-worker.ts';
 
 /** What the tests call in the page. Values cross as JSON; bytes as `{ base64 }`. */
@@ -11,6 +13,7 @@ export interface Harness {
   openStore(name: string): Promise<number>;
   callStore(store: number, method: keyof Store, args: readonly unknown[]): Promise<StoreAnswer>;
   checkEngine(request: CaseRequest): Promise<CaseResult>;
+  uploadHashes(ringBits: RingBits): Promise<string[]>;
   identity(): Promise<{ readonly publicKey: string; readonly sealed: boolean }>;
 }
 
@@ -42,6 +45,7 @@ const harness: Harness = {
       worker.postMessage(request);
     });
   },
+  uploadHashes: seededUpload,
   async identity() {
     const { signer, sealed } = await openIdentity(systemRng);
     return { publicKey: base64(signer.publicKey), sealed };
