@@ -1,6 +1,7 @@
 import { ctr } from '@noble/ciphers/aes.js';
 import { utf8 } from './bytes.ts';
 import { sha256 } from './hash.ts';
+import { nativeCrypto } from './native.ts';
 
 /** Source of uniformly random bytes. Handed in everywhere, so that a simulated run can be repeated from a seed. */
 export interface Rng {
@@ -24,10 +25,15 @@ export function seededRng(seed: string): Rng {
   let block = new Uint8Array(0);
   let at = 0;
   const key = sha256(utf8(seed));
+  const fill = nativeCrypto()?.aes256Ctr(key);
   const refill = (): void => {
     const iv = new Uint8Array(16);
     new DataView(iv.buffer).setUint32(0, counter++);
-    block = ctr(key, iv).encrypt(new Uint8Array(blockBytes)) as Uint8Array<ArrayBuffer>;
+    if (fill === undefined) block = ctr(key, iv).encrypt(new Uint8Array(blockBytes)) as Uint8Array<ArrayBuffer>;
+    else {
+      if (block.length === 0) block = new Uint8Array(blockBytes);
+      fill(iv, block);
+    }
     at = 0;
   };
   return {

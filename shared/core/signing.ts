@@ -14,7 +14,8 @@ export interface Signer {
 export function signerFromSeed(seed: Uint8Array): Signer {
   const secret = seed.slice();
   const publicKey = ed25519.getPublicKey(secret);
-  return { publicKey, sign: (message) => ed25519.sign(message, secret) };
+  const native = nativeCrypto();
+  return { publicKey, sign: native?.signEd25519(secret) ?? ((message) => ed25519.sign(message, secret)) };
 }
 
 /** Order of the base point (RFC 8032 §5.1), little-endian. */

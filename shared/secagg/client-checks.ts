@@ -2,9 +2,7 @@ import { TacitError } from '../core/errors.ts';
 import type { SecaggErrorCode } from './errors.ts';
 import {
   type MessageBody,
-  openMessage,
-  openMessageOf,
-  parseBody,
+  type Open,
   type RosterEntry,
   rosterHash,
   type SecaggConfig,
@@ -76,12 +74,13 @@ export function checkParameters(config: SecaggConfig): void {
 export function checkAdvertisement(
   message: Signed,
   roster: ReadonlyMap<string, RosterEntry>,
+  open: Open,
 ): MessageBody<'advertise'> {
-  return openMessageOf('advertise', message, ({ clientId }) => {
+  return open('advertise', message, ({ clientId }) => {
     const entry = roster.get(clientId);
     if (entry === undefined) refuse('SECAGG_ROSTER', `${clientId} is not on the roster`, 'keys');
     return entry.publicKey;
-  });
+  }).body;
 }
 
 /** Every message names this session. */
@@ -156,19 +155,21 @@ export function checkSignatures(
   expected: { readonly session: string; readonly sid: string; readonly survivorsHash: string },
   signers: ReadonlyMap<string, RosterEntry>,
   threshold: number,
+  open: Open,
 ): void {
   const valid = new Set<string>();
   for (const message of messages) {
-    const claimed = parseBody('consistent', message);
-    const entry = signers.get(claimed.clientId);
-    if (entry === undefined || valid.has(claimed.clientId))
-      refuse('SECAGG_SIGNATURES', `a signature by ${claimed.clientId} does not count`, 'signatures');
-    const body = openMessage('consistent', message, entry.publicKey);
+    const { body } = open('consistent', message, ({ clientId }) => {
+      const entry = signers.get(clientId);
+      if (entry === undefined || valid.has(clientId))
+        refuse('SECAGG_SIGNATURES', `a signature by ${clientId} does not count`, 'signatures');
+      return entry.publicKey;
+    });
     checkSession(body, expected.session, expected.sid);
     if (body.survivorsHash !== expected.survivorsHash) {
-      refuse('SECAGG_SIGNATURES', `${claimed.clientId} signed another survivor set`, 'signatures');
+      refuse('SECAGG_SIGNATURES', `${body.clientId} signed another survivor set`, 'signatures');
     }
-    valid.add(claimed.clientId);
+    valid.add(body.clientId);
   }
   if (valid.size < threshold) {
     refuse(

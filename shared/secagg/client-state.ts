@@ -10,6 +10,7 @@ import type { MaskStream } from './mask.ts';
 import type {
   ClientMessageName,
   MessageBody,
+  Open,
   RosterEntry,
   SecaggConfig,
   ServerMessageName,
@@ -47,6 +48,7 @@ export interface Fixed {
   readonly serverPublicKey: Uint8Array;
   readonly roster: ReadonlyMap<string, RosterEntry>;
   readonly rng: Rng;
+  readonly open: Open;
   readonly config: SecaggConfig;
   /** H(M0), hex. */
   readonly session: string;

@@ -13,12 +13,11 @@ import type { MaskStream } from './mask.ts';
 import {
   bytes,
   type ClientMessageName,
-  digestOf,
   type MessageBody,
-  openMessage,
+  type Open,
+  openSigned,
   type RosterEntry,
   type ServerMessageName,
-  sessionOf,
   sidOf,
   signMessage,
   survivorsHash,
@@ -38,20 +37,21 @@ export interface ClientOptions {
   readonly rng: Rng;
   /** Last record that this client persisted, in whatever run. */
   readonly last?: ClientRecord | undefined;
+  /** Opens signed messages; `openSigned` unless said otherwise, by whoever runs many clients and opens the same message once. */
+  readonly open?: Open;
 }
 
 /** Checks M0 and advertises fresh keys. Call it when training is done: a slow trainer then is not a dropout. */
 export function startClient(options: ClientOptions): ClientStep {
   return guarded({ fixed: undefined, progress: { step: 'done' }, answered: new Map() }, () => {
-    const { clientId, signer, serverPublicKey, rng } = options;
-    const config = openMessage('config', options.config, serverPublicKey);
-    const session = sessionOf(config);
+    const { clientId, signer, serverPublicKey, rng, open = openSigned } = options;
+    const { body: config, digest: session } = open('config', options.config, () => serverPublicKey);
     const roster = new Map([...options.roster].map((entry) => [entry.clientId, entry]));
     checks.checkNewer(config, session, options.last);
     checks.checkRoster(config, roster, clientId);
     checks.checkParameters(config);
     const needed = Math.max(config.minimumCohort, config.threshold);
-    const fixed: Fixed = { clientId, signer, serverPublicKey, roster, rng, config, session, needed };
+    const fixed: Fixed = { clientId, signer, serverPublicKey, roster, rng, open, config, session, needed };
     const channel = keyPair(rng);
     const mask = keyPair(rng);
     const own = {
@@ -81,8 +81,7 @@ export function clientReduce(state: ClientState, event: ClientEvent): ClientStep
 }
 
 function onMessage(state: ClientState, fixed: Fixed, name: ServerMessageName, message: unknown): ClientStep {
-  const body = openMessage(name, message, fixed.serverPublicKey);
-  const digest = digestOf(body);
+  const { body, digest } = fixed.open(name, message, () => fixed.serverPublicKey);
   if (name === 'config') {
     checks.checkSession({ session: digest }, fixed.session);
     return { state, effects: [] };
@@ -120,7 +119,7 @@ function onKeys(progress: Extract<Progress, { step: 'advertised' }>, fixed: Fixe
   const { config, session, clientId, rng } = fixed;
   checks.checkSession(body, session);
   const cohort = new Set(config.cohort);
-  const peers = body.advertisements.map((message) => checks.checkAdvertisement(message, fixed.roster));
+  const peers = body.advertisements.map((message) => checks.checkAdvertisement(message, fixed.roster, fixed.open));
   for (const peer of peers) checks.checkSession(peer, session);
   checks.checkDistinct(peers);
   checks.checkSortedSubset(
@@ -260,6 +259,7 @@ function onSignatures(
     { session, sid, survivorsHash: progress.survivorsHash },
     signers,
     config.threshold,
+    fixed.open,
   );
   const survivors = new Set(progress.survivors);
   const opened = openedSeed(progress.ladder, survivors.size);

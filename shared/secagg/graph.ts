@@ -43,16 +43,15 @@ export function hararyGraph(size: number, degree: number, sid: Uint8Array): Grap
     }
     return out.sort((a, b) => a - b);
   };
-  const holders = new Map<number, readonly number[]>();
-  return {
-    size,
-    neighbours: (position) => around(position, false),
-    holders(position) {
-      const known = holders.get(position) ?? around(position, true);
-      holders.set(position, known);
-      return known;
-    },
+  const kept = (withItself: boolean): Graph['holders'] => {
+    const known = new Map<number, readonly number[]>();
+    return (position) => {
+      const list = known.get(position) ?? around(position, withItself);
+      known.set(position, list);
+      return list;
+    };
   };
+  return { size, neighbours: kept(false), holders: kept(true) };
 }
 
 /** The session's graph: complete when the degree reaches everybody who is there. */

@@ -20,12 +20,16 @@ export function keyPair(rng: Rng): KeyPair {
   return keyPairOf(rng.bytes(32));
 }
 
+/** u = 9 (RFC 7748 §4.1). */
+const BASE = Uint8Array.of(9, ...new Uint8Array(31));
+
 /** The key pair of 32 secret bytes. */
 export function keyPairOf(secret: Uint8Array): KeyPair {
   const secretKey = secret.slice();
   secretKey[0] = (secretKey[0] as number) & 248;
   secretKey[31] = ((secretKey[31] as number) & 127) | 64;
-  return { publicKey: nacl.scalarMult.base(secretKey), secretKey };
+  const publicKey = nativeCrypto()?.x25519(secretKey, BASE) ?? nacl.scalarMult.base(secretKey);
+  return { publicKey, secretKey };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { base64, fromBase64, hex, utf8 } from '../core/bytes.ts';
+import { base64, concat, fromBase64, fromHex, hex, utf8 } from '../core/bytes.ts';
 import { canonicalBytes } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256 } from '../core/hash.ts';
@@ -184,16 +184,13 @@ export interface Signed {
   readonly signature: string;
 }
 
-function coveredBytes(name: MessageName, body: unknown): Uint8Array {
-  const head = utf8(`${SECAGG_PROTOCOL}/${name}\0`);
-  const out = new Uint8Array(head.length + 32);
-  out.set(head);
-  out.set(sha256(canonicalBytes(body)), head.length);
-  return out;
+/** @param digest - of the body, hex */
+function coveredBytes(name: MessageName, digest: string): Uint8Array {
+  return concat(utf8(`${SECAGG_PROTOCOL}/${name}\0`), fromHex(digest));
 }
 
 export function signMessage<N extends MessageName>(name: N, body: MessageBody<N>, signer: Signer): Signed {
-  return { body, signature: base64(signer.sign(coveredBytes(name, body))) };
+  return { body, signature: base64(signer.sign(coveredBytes(name, digestOf(body)))) };
 }
 
 function malformed(name: MessageName, what: string, cause?: unknown): TacitError<SecaggErrorCode> {
@@ -212,27 +209,37 @@ export function parseBody<N extends MessageName>(name: N, message: unknown): Mes
   return inner.data as MessageBody<N>;
 }
 
-/**
- * Parses a message and checks its signature (strict Ed25519) against `publicKey`.
- * @throws SECAGG_MALFORMED, SECAGG_SIGNATURE
- */
-export function openMessage<N extends MessageName>(name: N, message: unknown, publicKey: Uint8Array): MessageBody<N> {
-  return openMessageOf(name, message, () => publicKey);
+export interface Opened<N extends MessageName> {
+  readonly body: MessageBody<N>;
+  /** See `digestOf`. */
+  readonly digest: string;
 }
 
-/** The same where the body says whose key it is. */
-export function openMessageOf<N extends MessageName>(
+/**
+ * Parses a message and checks its signature (strict Ed25519) against the key of whom its body says it is from.
+ * @throws SECAGG_MALFORMED, SECAGG_SIGNATURE, what `keyOf` throws
+ */
+export type Open = <N extends MessageName>(
   name: N,
   message: unknown,
   keyOf: (body: MessageBody<N>) => Uint8Array,
-): MessageBody<N> {
+) => Opened<N>;
+
+export const openSigned: Open = (name, message, keyOf) => {
   const body = parseBody(name, message);
-  if (!verifySignature(keyOf(body), coveredBytes(name, body), bytes((message as Signed).signature))) {
+  const key = keyOf(body);
+  const digest = digestOf(body);
+  if (!verifySignature(key, coveredBytes(name, digest), bytes((message as Signed).signature))) {
     throw new TacitError<SecaggErrorCode>('SECAGG_SIGNATURE', 'the signature does not verify against the pinned key', {
       where: name,
     });
   }
-  return body;
+  return { body, digest };
+};
+
+/** The body of a message under a known key. @throws SECAGG_MALFORMED, SECAGG_SIGNATURE */
+export function openMessage<N extends MessageName>(name: N, message: unknown, publicKey: Uint8Array): MessageBody<N> {
+  return openSigned(name, message, () => publicKey).body;
 }
 
 /** Base64 of a schema-checked field. @throws SECAGG_MALFORMED for a second spelling of the same bytes */
@@ -246,7 +253,7 @@ export function bytes(text: string): Uint8Array {
 
 /** H(M0): names the session in every message. Hex. */
 export function sessionOf(body: SecaggConfig): string {
-  return hex(sha256(canonicalBytes(body)));
+  return digestOf(body);
 }
 
 /** SHA-256 (hex) of any canonical value: equal content, equal digest. */

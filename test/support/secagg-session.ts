@@ -11,7 +11,13 @@ import { clientReduce, startClient } from '../../shared/secagg/client.ts';
 import type { ClientRecord } from '../../shared/secagg/client-checks.ts';
 import type { ClientEffect, ClientEvent, ClientState } from '../../shared/secagg/client-state.ts';
 import { addInto, type MaskStream, removeMasks } from '../../shared/secagg/mask.ts';
-import { type RosterEntry, rosterHash, type SecaggConfig, type Signed } from '../../shared/secagg/messages.ts';
+import {
+  type Open,
+  type RosterEntry,
+  rosterHash,
+  type SecaggConfig,
+  type Signed,
+} from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import { serverReduce, startServer } from '../../shared/secagg/server.ts';
 import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
@@ -164,6 +170,10 @@ export class Session {
   drops = new Map<string, DropStage>();
   /** Replaces what was trained and rounded, for sums that a reader can check in the head. */
   inputOf: ((id: string) => Uint32Array) | undefined;
+  /** How clients open messages. */
+  open: Open | undefined;
+  /** Keeps all events and effects. */
+  remembers = true;
   toClient: Hook = ({ signed }) => signed;
   toServer: Hook = ({ signed }) => signed;
   outcome: 'finished' | 'aborted' | undefined;
@@ -202,7 +212,7 @@ export class Session {
   }
 
   event(event: ServerEvent): void {
-    this.events.push(event);
+    if (this.remembers) this.events.push(event);
     const step = serverReduce(this.server, event);
     this.server = step.state;
     this.serverEffects(step.effects);
@@ -210,7 +220,7 @@ export class Session {
 
   private serverEffects(effects: readonly ServerEffect[]): void {
     for (const effect of effects) {
-      this.effects.push(effect);
+      if (this.remembers) this.effects.push(effect);
       if (effect.kind === 'send') this.queue.push(() => this.deliver(effect));
       if (effect.kind === 'eject') this.ejections.set(effect.clientId, effect.code);
       if (effect.kind === 'add') this.queue.push(async () => this.add(effect.clientId, effect.manifest.chunks));
@@ -253,6 +263,7 @@ export class Session {
       config,
       rng: seededRng(`${this.seed}/${id}`),
       last,
+      ...(this.open === undefined ? {} : { open: this.open }),
     });
     const client: Client = {
       id,

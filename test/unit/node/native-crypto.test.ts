@@ -82,15 +82,17 @@ describe('OpenSSL in place of JavaScript', () => {
     expect(verdicts(secret.pointBytes, message, forged)).toEqual([true, false]);
   });
 
-  test('X25519, SHA-256 and HKDF give the same bytes', () => {
+  test('X25519, SHA-256, HKDF and Ed25519 signatures give the same bytes', () => {
     for (let i = 0; i < 20; i++) {
       const [a, b] = [keyPair(rng), keyPair(rng)];
       expect(opensslCrypto.x25519(a.secretKey, b.publicKey)).toEqual(nacl.scalarMult(a.secretKey, b.publicKey));
-      const parts = [rng.bytes(i), rng.bytes(3 * i)];
+      const parts = [rng.bytes(i), rng.bytes(60 * i)];
       installNativeCrypto(undefined);
       expect(opensslCrypto.sha256(parts)).toEqual(sha256(...parts));
       const [secret, salt, info] = [rng.bytes(32), rng.bytes(32), rng.bytes(i)];
-      expect(opensslCrypto.hkdf(secret, salt, info, 32)).toEqual(hkdf(nobleSha256, secret, salt, info, 32));
+      for (const length of [1, 32, 33, 100])
+        expect(opensslCrypto.hkdf(secret, salt, info, length)).toEqual(hkdf(nobleSha256, secret, salt, info, length));
+      expect(opensslCrypto.signEd25519(secret)(info)).toEqual(ed25519.sign(info, secret));
     }
   });
 
