@@ -71,7 +71,8 @@ async function meanOf(
     return { mean: meanUpdate(real, plan.samplingProbability * units, plan.l2Clip), weight: undefined };
   }
   const expected = survivors.length * (plan.algorithm === 'dp-fedavg' ? plan.samplingProbability : 1);
-  return { mean: real.map((x) => x / expected), weight: undefined };
+  for (let i = 0; i < real.length; i++) real[i] = (real[i] as number) / expected;
+  return { mean: real, weight: undefined };
 }
 
 async function lastIterates(journal: RunJournal, stage: number): Promise<Float32Array[]> {
