@@ -1,5 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import process from 'node:process';
 import Database from 'libsql';
 import { TacitError } from '../shared/core/errors.ts';
 import type { Store } from '../shared/store/port.ts';
@@ -66,14 +68,14 @@ async function addressOf(dir: string): Promise<string | undefined> {
   return readFile(join(dir, ADDRESS), 'utf8').catch(() => undefined);
 }
 
-/** The configured store for a command that writes to it. @throws DATA_DIR_IN_USE, STORE_* */
+/** The configured store for a command that writes to it. @throws DATA_DIR_IN_USE, STORE_* (STORE_IN_USE) */
 export async function withWritableStore<T>(
   config: Pick<CoordinatorConfig, 'store' | 'dataDir'>,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
   const release = await lockDataDir(config.dataDir);
   try {
-    const store = await openConfiguredStore(config);
+    const store = await openConfiguredStore(config, { owner: `a command (process ${process.pid} on ${hostname()})` });
     try {
       return await use(store);
     } finally {

@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import type { Logger } from 'pino';
 import { TacitError } from '../shared/core/errors.ts';
 import { systemRng } from '../shared/core/rng.ts';
@@ -8,6 +10,7 @@ import { parseYaml } from '../shared/node/documents.ts';
 import { selectNodeEngine } from '../shared/node/engines.ts';
 import { packageRoot, packageVersion } from '../shared/node/package-root.ts';
 import { parsePlan } from '../shared/protocol/plan.ts';
+import type { Store } from '../shared/store/port.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type Coordinator, startCoordinatorService } from './coordinator.ts';
 import { lockDataDir } from './data-dir-lock.ts';
@@ -46,9 +49,14 @@ export async function startCoordinator(
   const localUrl = `http://${hostInUrl(config.host)}:${(http.address() as AddressInfo).port}`;
   const url = config.publicUrl ?? localUrl;
   let release = async (): Promise<void> => undefined;
+  let store: Store | undefined;
   try {
     release = await lockDataDir(config.dataDir, localUrl);
-    const store = await openConfiguredStore(config);
+    store = await openConfiguredStore(config, {
+      owner: `${config.name} at ${url} (process ${process.pid} on ${hostname()})`,
+      onLost: (error) => log.fatal({ code: error.code, where: error.where }, error.message),
+    });
+    const opened = store;
     const { identity, ledger } = await openOwnLedger({ config, store, passphrase, rng: systemRng });
     const { engine } = await selectNodeEngine();
     const service = await startCoordinatorService({
@@ -79,12 +87,13 @@ export async function startCoordinator(
       await sockets.close();
       http.closeAllConnections();
       await service.close();
-      await store.close();
+      await opened.close();
       await release();
     };
     return { service, url, localUrl, operatorToken, keyProtection: identity.protection, close };
   } catch (error) {
     http.close();
+    await store?.close();
     await release();
     throw error;
   }

@@ -1,6 +1,7 @@
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
 import type { Clock } from '../../shared/core/clock.ts';
+import { LedgerDocuments } from '../ledger-documents.ts';
 import type { CoordinatorService } from '../service.ts';
 import { aboutRouter } from './about.ts';
 import { blobsRouter } from './blobs.ts';
@@ -41,7 +42,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
   const metrics = createMetrics(service, closing);
   app.use(securityHeaders(options.publicOrigin), metrics.requests);
   app.use(healthRouter(service), metrics.router);
-  app.use('/ledger', ledgerLogRouter(service.ledger));
+  app.use('/ledger', ledgerLogRouter(service.ledger, new LedgerDocuments(service.ledger, service.store)));
   app.use(
     '/api/v1',
     aboutRouter(service),

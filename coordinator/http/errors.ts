@@ -42,6 +42,7 @@ const STATUS: Readonly<Record<string, number>> = {
   INTERNAL: 500,
   STORE_CORRUPT: 500,
   STORE_UNAVAILABLE: 503,
+  STORE_LEASE_LOST: 503,
   BUSY: 503,
 };
 

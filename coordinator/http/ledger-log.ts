@@ -3,14 +3,16 @@ import { TacitError } from '../../shared/core/errors.ts';
 import type { Ledger } from '../../shared/ledger/log.ts';
 import { parseTilePath } from '../../shared/ledger/tiles.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
+import type { LedgerDocuments } from '../ledger-documents.ts';
 
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
 /**
  * The ledger as a static log, below one prefix: `checkpoint`, `tile/L/N[.p/W]`, `tile/entries/N[.p/W]`. Whatever is not
- * there is 404, which readers take as "ask for the full tile".
+ * there is 404, which readers take as "ask for the full tile". Beside it the documents that entries name: `plans/<sha256>.json`,
+ * `rosters/<sha256>.json`.
  */
-export function ledgerLogRouter(ledger: Ledger): Router {
+export function ledgerLogRouter(ledger: Ledger, documents: LedgerDocuments): Router {
   const router = express.Router({ strict: true, caseSensitive: true });
   router.get('/checkpoint', async (_request, response) => {
     response.set({ 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'public, max-age=1' });
@@ -23,6 +25,11 @@ export function ledgerLogRouter(ledger: Ledger): Router {
       id.level === 'entries'
         ? await ledger.entryBundle(id.index, id.width)
         : await ledger.tile(id.level, id.index, id.width);
+    if (bytes === undefined) throw absent(request.path);
+    sendImmutable(response, bytes);
+  });
+  router.get(['/plans/:file', '/rosters/:file'], async (request, response) => {
+    const bytes = await documents.read(request.path.slice(1));
     if (bytes === undefined) throw absent(request.path);
     sendImmutable(response, bytes);
   });

@@ -1,6 +1,7 @@
 import { fromUtf8, utf8 } from '../core/bytes.ts';
 import { canonicalBytes } from '../core/canonical.ts';
 import { peekCheckpoint } from './checkpoint.ts';
+import { documentOf } from './documents.ts';
 import { decodeEntry, type Entry } from './entries.ts';
 import { leafHash } from './merkle.ts';
 import type { LedgerReader } from './reader.ts';
@@ -42,11 +43,9 @@ export async function exportBundle(ledger: LedgerReader, options: ExportOptions)
     }
     if (entry.kind === 'plan.commit' && entry.plan !== null)
       files.set(`plans/${entry.planHash}.json`, canonicalBytes(entry.plan));
-    if (options.blob === undefined) continue;
-    if (entry.kind === 'plan.commit' && entry.plan === null)
-      files.set(`plans/${entry.planHash}.json`, await options.blob(entry.planHash));
-    if (entry.kind === 'roster.update' && entry.members === null)
-      files.set(`rosters/${entry.rosterHash}.json`, await options.blob(entry.rosterHash));
+    const document = documentOf(entry);
+    if (options.blob !== undefined && document !== undefined)
+      files.set(document.path, await options.blob(document.sha256));
   }
   return files;
 }

@@ -1,5 +1,7 @@
 import { errorCode, TacitError } from '../core/errors.ts';
 import { type Checkpoint, peekCheckpoint } from '../ledger/checkpoint.ts';
+import { documentOf } from '../ledger/documents.ts';
+import { decodeEntry } from '../ledger/entries.ts';
 import {
   entryBundlesOf,
   formatEntryBundle,
@@ -19,7 +21,8 @@ const PARALLEL = 8;
 
 /**
  * A static log read as any C2SP tlog-tiles client reads it: the checkpoint, then every tile and entry bundle of its size; a
- * partial tile that is gone is cut out of the full one. What the log does not have is left out, for `verify` to name.
+ * partial tile that is gone is cut out of the full one; then the documents that entries name, which a Tacit log has beside it. What
+ * the log does not have is left out, for `verify` to name.
  * @param url - prefix of the log, e.g. `https://coordinator/ledger`
  * @throws LOG_UNREACHABLE, LOG_TOO_LARGE
  */
@@ -31,19 +34,46 @@ export async function fetchLog(url: string, maxBytes: number): Promise<Map<strin
   files.set('checkpoint', note);
   const claimed = sizeOf(note);
   if (claimed === undefined) return files;
-  const wanted = [...tilesOf(claimed.size), ...entryBundlesOf(claimed.size)];
   let left = maxBytes - note.length;
-  for (let at = 0; at < wanted.length; at += PARALLEL) {
-    const page = wanted.slice(at, at + PARALLEL);
-    const found = await Promise.all(page.map((tile) => tileBytesOf(base, tile, left)));
-    for (const [i, bytes] of found.entries()) {
-      if (bytes === undefined) continue;
-      left -= bytes.length;
-      if (left < 0) throw tooLarge(url, maxBytes);
-      files.set(tilePath(page[i] as TileId), bytes);
+  const take = async <T>(
+    wanted: readonly T[],
+    path: (of: T) => string,
+    get: (of: T) => Promise<Uint8Array | undefined>,
+  ) => {
+    for (let at = 0; at < wanted.length; at += PARALLEL) {
+      const page = wanted.slice(at, at + PARALLEL);
+      for (const [i, bytes] of (await Promise.all(page.map(get))).entries()) {
+        if (bytes === undefined) continue;
+        left -= bytes.length;
+        if (left < 0) throw tooLarge(url, maxBytes);
+        files.set(path(page[i] as T), bytes);
+      }
+    }
+  };
+  await take([...tilesOf(claimed.size), ...entryBundlesOf(claimed.size)], tilePath, (t) => tileBytesOf(base, t, left));
+  await take(
+    documentsIn(files),
+    (path) => path,
+    (path) => resource(`${base}/${path}`, left),
+  );
+  return files;
+}
+
+/** Paths of the documents that the fetched entries name; entries that are none are left to `verify`. */
+function documentsIn(files: ReadonlyMap<string, Uint8Array>): string[] {
+  const paths = new Set<string>();
+  for (const [path, bundle] of files) {
+    if (!path.startsWith('tile/entries/')) continue;
+    try {
+      for (const bytes of parseEntryBundle(bundle)) {
+        const document = documentOf(decodeEntry(bytes));
+        if (document !== undefined) paths.add(document.path);
+      }
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
     }
   }
-  return files;
+  return [...paths];
 }
 
 function sizeOf(note: Uint8Array): Checkpoint | undefined {

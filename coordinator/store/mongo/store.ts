@@ -3,6 +3,7 @@ import { checkAppend, checkStream, conflict } from '../../../shared/store/names.
 import type { Store, StoredEvent } from '../../../shared/store/port.ts';
 import { createGridBlobs } from './blobs.ts';
 import { connect, type EventDocument, eventsCollection, unavailable, withoutCredentials } from './connect.ts';
+import { type Lease, type LeaseOptions, takeLease } from './lease.ts';
 
 const DUPLICATE_KEY = 11000;
 const ATTEMPTS = 3;
@@ -12,12 +13,18 @@ const ATTEMPTS = 3;
  * replica set and a sharded cluster (shard key `stream`) alike, and on servers without transactions or atomic updates.
  *
  * @param uri - `mongodb://…/database`; the database `tacit` when none is named
- * @throws STORE_UNAVAILABLE, STORE_INVALID (indexes)
+ * @param options - with `lease`, the one process that may write; its writes fail once another could have taken over
+ * @throws STORE_UNAVAILABLE, STORE_INVALID (indexes), STORE_IN_USE
  */
-export async function openMongoStore(uri: string, options: { readonly timeoutMs?: number } = {}): Promise<Store> {
+export async function openMongoStore(
+  uri: string,
+  options: { readonly timeoutMs?: number; readonly lease?: LeaseOptions } = {},
+): Promise<Store> {
   const client = await connect(uri, options.timeoutMs ?? 10_000);
   const db = client.db(/^mongodb(?:\+srv)?:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1] ?? 'tacit');
+  let lease: Lease | undefined;
   try {
+    if (options.lease !== undefined) lease = await takeLease(db, options.lease);
     const events = await eventsCollection(db, withoutCredentials(uri));
     const guard = async <T>(body: () => Promise<T>): Promise<T> => {
       try {
@@ -26,20 +33,29 @@ export async function openMongoStore(uri: string, options: { readonly timeoutMs?
         throw isLost(error) ? unavailable(uri, error) : error;
       }
     };
+    const write = <T>(body: () => Promise<T>): Promise<T> =>
+      guard(async () => {
+        lease?.check();
+        return body();
+      });
     const blobs = createGridBlobs(db);
     const streams = createStreams(events);
     return {
-      append: (...args) => guard(() => streams.append(...args)),
+      append: (...args) => write(() => streams.append(...args)),
       read: (...args) => guard(() => streams.read(...args)),
       head: (stream) => guard(() => streams.head(stream)),
       streams: (prefix) => guard(() => streams.streams(prefix)),
-      putBlob: (bytes) => guard(() => blobs.putBlob(bytes)),
+      putBlob: (bytes) => write(() => blobs.putBlob(bytes)),
       getBlob: (...args) => guard(() => blobs.getBlob(...args)),
       blobSize: (sha256) => guard(() => blobs.blobSize(sha256)),
-      deleteBlob: (sha256) => guard(() => blobs.deleteBlob(sha256)),
-      close: () => client.close(),
+      deleteBlob: (sha256) => write(() => blobs.deleteBlob(sha256)),
+      async close() {
+        await lease?.release();
+        await client.close();
+      },
     };
   } catch (error) {
+    await lease?.release();
     await client.close();
     throw isLost(error) ? unavailable(uri, error) : error;
   }

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { utf8 } from '../../../../shared/core/bytes.ts';
+import { canonicalBytes } from '../../../../shared/core/canonical.ts';
 import { openCheckpoint } from '../../../../shared/ledger/checkpoint.ts';
 import { parseVkey } from '../../../../shared/ledger/keys.ts';
 import { verifyProof } from '../../../../shared/ledger/proof.ts';
 import { parseEntryBundle, parseTile } from '../../../../shared/ledger/tiles.ts';
+import { verifyBundle } from '../../../../shared/ledger/verify.ts';
+import { fetchLog } from '../../../../shared/node/remote-log.ts';
 import { type Fixture, startFixture } from './fixture.ts';
 
 /** Enough for one full tile and a partial one. */
@@ -114,5 +118,35 @@ describe('the ledger for people', () => {
     expect(verifyProof(proof, bytes, { log: [parseVkey(f.ledger.vkey)] })).toMatchObject({ index: 7 });
     for (const path of [`${ENTRIES}`, '-1', '007', 'x', `${ENTRIES}.tlog-proof`, '1.proof'])
       expect([path, (await get(`/api/v1/ledger/entries/${path}`)).status]).toEqual([path, 404]);
+  });
+});
+
+describe('documents beside the log', () => {
+  it('gives out what an entry names, to fetchLog too, and no other blob of the store', async () => {
+    const own = await startFixture();
+    try {
+      const members = [{ clientId: '0'.repeat(64), organisation: 'A hospital', publicKey: Buffer.alloc(32, 1).toString('base64') }];
+      const document = canonicalBytes(members);
+      const hash = await own.store.putBlob(document);
+      const secret = await own.store.putBlob(utf8('weights'));
+      const missing = createHash('sha256').update('never stored').digest('hex');
+      for (const rosterHash of [hash, missing])
+        await own.ledger.append({ kind: 'roster.update', rosterHash, members: null, approvers: [] }, `roster/${rosterHash}`);
+      await own.ledger.checkpoint();
+      const status = async (path: string) => (await fetch(`${own.url}/ledger/${path}`)).status;
+      expect(await status(`rosters/${hash}.json`)).toBe(200);
+      for (const path of [`rosters/${secret}.json`, `plans/${hash}.json`, `rosters/${missing}.json`, `rosters/${hash}`])
+        expect([path, await status(path)]).toEqual([path, 404]);
+      const files = await fetchLog(`${own.url}/ledger`, 2 ** 20);
+      expect(files.get(`rosters/${hash}.json`)).toEqual(document);
+      expect(files.has(`rosters/${missing}.json`)).toBe(false);
+      const report = await verifyBundle(files, { vkeys: [own.ledger.vkey] });
+      expect(report.failures).toEqual([]);
+      expect(report.unchecked.filter((line) => line.includes(hash))).toEqual([]);
+      expect(report.unchecked.filter((line) => line.includes(missing))).toHaveLength(1);
+      await expect(fetchLog(`${own.url}/ledger`, 1500)).rejects.toMatchObject({ code: 'LOG_TOO_LARGE' });
+    } finally {
+      await own.stop();
+    }
   });
 });
