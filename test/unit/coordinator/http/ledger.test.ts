@@ -125,13 +125,18 @@ describe('documents beside the log', () => {
   it('gives out what an entry names, to fetchLog too, and no other blob of the store', async () => {
     const own = await startFixture();
     try {
-      const members = [{ clientId: '0'.repeat(64), organisation: 'A hospital', publicKey: Buffer.alloc(32, 1).toString('base64') }];
+      const members = [
+        { clientId: '0'.repeat(64), organisation: 'A hospital', publicKey: Buffer.alloc(32, 1).toString('base64') },
+      ];
       const document = canonicalBytes(members);
       const hash = await own.store.putBlob(document);
       const secret = await own.store.putBlob(utf8('weights'));
       const missing = createHash('sha256').update('never stored').digest('hex');
       for (const rosterHash of [hash, missing])
-        await own.ledger.append({ kind: 'roster.update', rosterHash, members: null, approvers: [] }, `roster/${rosterHash}`);
+        await own.ledger.append(
+          { kind: 'roster.update', rosterHash, members: null, approvers: [] },
+          `roster/${rosterHash}`,
+        );
       await own.ledger.checkpoint();
       const status = async (path: string) => (await fetch(`${own.url}/ledger/${path}`)).status;
       expect(await status(`rosters/${hash}.json`)).toBe(200);

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../../shared/core/errors.ts';
 import { seededRng, uniform } from '../../../../shared/core/rng.ts';
-import { epsilonLowerBound, guessingPValue } from '../../../../shared/privacy/audit/lower-bound.ts';
+import { epsilonLowerBound, type Guesses, guessingPValue } from '../../../../shared/privacy/audit/lower-bound.ts';
 
 describe('the lower bound of one-run auditing', () => {
   it('is that of the binomial tail where δ = 0', () => {
@@ -62,5 +63,18 @@ describe('the lower bound of one-run auditing', () => {
     expect(() => epsilonLowerBound(seen, 1e-5, confidence)).toThrow(
       expect.objectContaining({ code: 'PRIVACY_PARAMETER_INVALID' }),
     );
+  });
+});
+
+describe('the bound by another implementation (bench/peers/audit_vectors.py, scipy)', () => {
+  const { rows } = JSON.parse(readFileSync(new URL('../../../vectors/audit.json', import.meta.url), 'utf8')) as {
+    rows: (Guesses & Record<'delta' | 'confidence' | 'epsilonLowerBound' | 'pValueAtEpsilon1', number>)[];
+  };
+
+  it.each(rows)('$correct of $guesses about $canaries canaries, δ = $delta, confidence $confidence', (row) => {
+    const { canaries, guesses, correct, delta, confidence } = row;
+    const seen = { canaries, guesses, correct };
+    expect(Math.abs(epsilonLowerBound(seen, delta, confidence) - row.epsilonLowerBound)).toBeLessThan(1e-8);
+    expect(Math.abs(guessingPValue(seen, 1, delta) - row.pValueAtEpsilon1)).toBeLessThan(1e-10);
   });
 });
