@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,10 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 };
 
-/** What every bench's page is: its script and nothing else. */
-const PAGE = '<!doctype html><meta charset="utf-8"><title>Bench</title><script type="module" src="./main.js"></script>';
-
-/** Builds `main.ts` of `root` as a page and hands the folder that holds it to `use`. */
+/** Builds the page in `root` and hands the folder that holds it to `use`. */
 export async function withPages<T>(root: string, use: (pages: string) => Promise<T>): Promise<T> {
   const out = await mkdtemp(join(tmpdir(), 'tacit-bench-pages-'));
   try {
@@ -27,12 +24,8 @@ export async function withPages<T>(root: string, use: (pages: string) => Promise
       configFile: join(packageRoot, 'client-browser', 'vite.config.ts'),
       root,
       logLevel: 'error',
-      build: {
-        outDir: out,
-        rolldownOptions: { input: join(root, 'main.ts'), output: { entryFileNames: 'main.js' } },
-      },
+      build: { outDir: out, rolldownOptions: { input: join(root, 'index.html') } },
     });
-    await writeFile(join(out, 'index.html'), PAGE);
     return await use(out);
   } finally {
     await rm(out, { recursive: true, force: true });

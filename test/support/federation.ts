@@ -8,7 +8,7 @@ import { type Coordinator, startCoordinatorService } from '../../coordinator/coo
 import { createHttpApp } from '../../coordinator/http/app.ts';
 import { refuseUntilReady } from '../../coordinator/http/not-ready.ts';
 import { readModelFiles } from '../../coordinator/model-files.ts';
-import { attachGateway } from '../../coordinator/realtime/gateway.ts';
+import { attachGateway, type ParticipantHub } from '../../coordinator/realtime/gateway.ts';
 import { utf8 } from '../../shared/core/bytes.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
@@ -39,6 +39,8 @@ export interface TestCoordinatorOptions {
   readonly seed?: number;
   /** Where participants are told to go; default the port that it listens on. */
   readonly publicUrl?: string;
+  /** Stands between participants and coordinator. */
+  readonly between?: (hub: ParticipantHub) => ParticipantHub;
 }
 
 export async function startTestCoordinator({
@@ -46,6 +48,7 @@ export async function startTestCoordinator({
   port = 0,
   seed = 1,
   publicUrl,
+  between = (hub) => hub,
 }: TestCoordinatorOptions): Promise<TestCoordinator> {
   const http: HttpServer = createServer();
   const ready = refuseUntilReady(http);
@@ -83,7 +86,7 @@ export async function startTestCoordinator({
       closing: closing.signal,
     }),
   );
-  const sockets: SocketServer = attachGateway(http, coordinator.desk, systemRng, log);
+  const sockets: SocketServer = attachGateway(http, between(coordinator.desk), systemRng, log);
   const close = async (): Promise<void> => {
     closing.abort();
     await coordinator.close();
