@@ -8,11 +8,12 @@ import { calibrateNoise } from '../shared/privacy/accountant/index.ts';
 import { type MechanismParameters, mechanismParameters } from '../shared/privacy/mechanism.ts';
 import { labelsOf, type Plan, requirePromise } from '../shared/protocol/plan.ts';
 import { requireFedSgd } from '../shared/protocol/plan-stage.ts';
-import { batchShape, openTokenizer } from '../shared/protocol/stage-model.ts';
+import { batchShape, openTokenizer, trainableOf } from '../shared/protocol/stage-model.ts';
 import type { Weights } from '../shared/tensor/named.ts';
 import { type EncodedExample, encodeRecords } from '../shared/text/encode.ts';
 import type { PreparedMail } from '../shared/text/mail-corpus.ts';
 import type { TextRecord } from '../shared/text/record.ts';
+import type { BatchShape } from '../shared/training/batches.ts';
 import { type CentralSilo, centralRounds } from '../shared/training/central.ts';
 import { evaluate } from '../shared/training/evaluate.ts';
 import { createFeatureCache, type FeatureCache } from '../shared/training/features.ts';
@@ -27,10 +28,10 @@ export interface RunPrivacy {
   readonly colluders: number;
 }
 
-/** What one published model scores. */
+/** What one published model scores; a search has no test mails. */
 export interface Scores {
   readonly validation: Metrics;
-  readonly test: Metrics;
+  readonly test?: Metrics;
 }
 
 export interface PlanOutcome extends Scores {
@@ -42,46 +43,63 @@ interface Point extends Scores {
   readonly flat: Float32Array;
 }
 
-/** Runs plans centrally on many splits of one corpus; what does not change between runs is computed once. */
+/** What a bench's runs have in common. */
+export type Setting = Pick<Plan, 'model' | 'task'>;
+
+/**
+ * Runs plans of one setting centrally on many splits of one corpus. Texts are encoded once, and the frozen features of
+ * a head that trains first are computed once for all plans, splits and seeds: their encoder is the directory's.
+ */
 export class PlanBench {
-  readonly plan: Plan;
+  readonly #setting: Setting;
   readonly #model: ReturnType<typeof readModelDirectory>;
   readonly #examples: readonly EncodedExample[];
   readonly #indexOf: ReadonlyMap<string, number>;
+  readonly #shape: BatchShape;
   #frozen: { bert: Bert; features: FeatureCache } | undefined;
 
-  constructor(plan: Plan, modelDirectory: string, records: readonly TextRecord[]) {
-    this.plan = plan;
+  constructor(setting: Setting, modelDirectory: string, records: readonly TextRecord[]) {
+    this.#setting = setting;
+    this.#shape = batchShape(setting);
     const files = new Map(
       readdirSync(modelDirectory).map((name) => [name, readFileSync(join(modelDirectory, name)) as Uint8Array]),
     );
     this.#model = readModelDirectory(files);
-    const labels = labelsOf(plan);
-    this.#examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens: plan.model.maxTokens });
+    const { maxTokens } = setting.model;
+    this.#examples = encodeRecords(records, openTokenizer(files), { labels: labelsOf(setting), maxTokens });
     this.#indexOf = new Map(records.map((r, i) => [r.id, i]));
   }
 
-  async run(split: PreparedMail, privacy: RunPrivacy, seed: string): Promise<PlanOutcome> {
-    const { plan } = this;
+  /** @param plan of this bench's setting */
+  async run(
+    plan: Plan,
+    split: Pick<PreparedMail, 'silos' | 'validation'> & Partial<Pick<PreparedMail, 'test'>>,
+    privacy: RunPrivacy,
+    seed: string,
+  ): Promise<PlanOutcome> {
     const rng = seededRng(seed);
-    const stages: Point[] = [];
+    const scores: Scores[] = [];
+    const stages = plan.stages.map(requireFedSgd);
+    const { delta } = requirePromise(plan);
+    const multipliers = privacy.noise ? calibrateNoise({ epsilon: privacy.epsilon, delta, stages }) : [];
     let weights: Weights = this.#model.weights;
     let best: Point | undefined;
-    for (const index of plan.stages.keys()) {
-      const { bert, own, silos, validation, test } = await this.#open(index, weights, split, rng);
+    for (const [index, stage] of stages.entries()) {
+      const data = await this.#open(stage, index === 0, weights, split, rng);
+      const { bert } = data;
       if (index === 0) clearClassifier(bert);
-      const mechanism = this.#mechanism(index, bert.trainableLayout.length, privacy);
-      const at = await this.#stage(index, bert, { silos, validation, test }, mechanism, rng);
-      stages.push(at);
+      const noise = multipliers[index];
+      const mechanism = noise === undefined ? {} : { mechanism: mechanismOf(bert, stage.l2Clip, noise, privacy) };
+      const at = await this.#stage(stage, plan.evaluation.every, data, mechanism, rng);
+      scores.push(withoutWeights(at));
       if (best === undefined || better(at.validation, best.validation)) {
         best = at;
         bert.setTrainable(at.flat);
         weights = new Map([...bert.weightsNow()].filter(([name]) => !name.includes('lora_')));
       }
-      if (own) await bert.dispose();
+      if (data.own) await bert.dispose();
     }
-    const { test, validation } = best as Point;
-    return { test, validation, stages: stages.map((s) => ({ validation: s.validation, test: s.test })) };
+    return { ...withoutWeights(best as Point), stages: scores };
   }
 
   async dispose(): Promise<void> {
@@ -89,46 +107,50 @@ export class PlanBench {
   }
 
   async #stage(
-    index: number,
-    bert: Bert,
-    data: { silos: CentralSilo[]; validation: CentralSilo; test: CentralSilo },
-    mechanism: MechanismParameters | undefined,
+    { rounds, samplingProbability, l2Clip, server: { average, ...server } }: FedSgdStage,
+    every: number,
+    data: Opened,
+    mechanism: { readonly mechanism?: MechanismParameters },
     rng: Rng,
   ): Promise<Point> {
-    const { rounds, samplingProbability, l2Clip, ...words } = requireFedSgd(
-      this.plan.stages[index] as Plan['stages'][number],
-    );
-    const { average, ...server } = words.server;
-    const shape = batchShape(this.plan);
-    const classes = labelsOf(this.plan).length;
+    const { bert, silos } = data;
+    const shape = this.#shape;
+    const classes = labelsOf(this.#setting).length;
     const look = (on: CentralSilo): Promise<Metrics> => evaluate(bert, on.examples, classes, shape, on.features);
-    let best: Point | undefined;
-    const stage = { bert, silos: data.silos, shape, rounds, samplingProbability, l2Clip, server, average, rng };
-    for await (const { round, published } of centralRounds(mechanism === undefined ? stage : { ...stage, mechanism })) {
-      if (round % this.plan.evaluation.every !== 0 && round !== rounds) continue;
+    let best: Omit<Point, 'test'> | undefined;
+    const stage = { bert, silos, shape, rounds, samplingProbability, l2Clip, server, average, rng };
+    for await (const { round, published } of centralRounds({ ...stage, ...mechanism })) {
+      if (round % every !== 0 && round !== rounds) continue;
       const iterate = bert.trainable();
       bert.setTrainable(published);
       const validation = await look(data.validation);
-      if (best === undefined || better(validation, best.validation))
-        best = { validation, test: await look(data.test), flat: published };
+      if (best === undefined || better(validation, best.validation)) best = { validation, flat: published };
       bert.setTrainable(iterate);
     }
-    return best as Point;
+    const chosen = best as Point;
+    if (data.test === undefined) return chosen;
+    bert.setTrainable(chosen.flat);
+    return { ...chosen, test: await look(data.test) };
   }
 
-  async #open(index: number, weights: Weights, split: PreparedMail, rng: Rng) {
-    const stage = this.plan.stages[index] as Plan['stages'][number];
-    const shape = batchShape(this.plan);
-    const shared = index === 0 && stage.train === 'head';
+  async #open(
+    stage: FedSgdStage,
+    first: boolean,
+    weights: Weights,
+    split: Parameters<PlanBench['run']>[1],
+    rng: Rng,
+  ): Promise<Opened> {
+    const shape = this.#shape;
+    const shared = first && stage.train === 'head';
     const make = (): Promise<Bert> =>
       createBert({
         engine: onnxCpuEngine(1),
         config: this.#model.config,
         weights,
-        head: this.plan.model.head,
-        labels: labelsOf(this.plan).length,
+        head: this.#setting.model.head,
+        labels: labelsOf(this.#setting).length,
         task: 'single_label',
-        trainable: stage.train,
+        trainable: trainableOf(stage),
         shape,
         rng,
       });
@@ -148,27 +170,37 @@ export class PlanBench {
         features: { rows: (rows) => all.rows(rows.map((i) => indices[i] as number)), cachedBytes: 0 },
       };
     };
-    const silos = split.silos.map((s) => view(s.records));
-    return { bert, own: !shared, silos, validation: view(split.validation), test: view(split.test) };
+    const { silos, validation, test } = split;
+    return {
+      bert,
+      own: !shared,
+      silos: silos.map((s) => view(s.records)),
+      validation: view(validation),
+      ...(test === undefined ? {} : { test: view(test) }),
+    };
   }
+}
 
-  #mechanism(index: number, dimension: number, privacy: RunPrivacy): MechanismParameters | undefined {
-    if (!privacy.noise) return undefined;
-    const stages = this.plan.stages.map(requireFedSgd);
-    const { delta } = requirePromise(this.plan);
-    const noiseMultiplier = calibrateNoise({ epsilon: privacy.epsilon, delta, stages })[index] as number;
-    const { l2Clip } = stages[index] as (typeof stages)[number];
-    const { minimumCohort, colluders } = privacy;
-    return mechanismParameters({
-      dimension,
-      l2Clip,
-      noiseMultiplier,
-      minimumCohort,
-      colluders,
-      cohortMax: 5,
-      ringBits: 32,
-    });
-  }
+interface Opened {
+  readonly bert: Bert;
+  /** Not the shared one. */
+  readonly own: boolean;
+  readonly silos: readonly CentralSilo[];
+  readonly validation: CentralSilo;
+  readonly test?: CentralSilo;
+}
+
+type FedSgdStage = ReturnType<typeof requireFedSgd>;
+
+function mechanismOf(bert: Bert, l2Clip: number, noiseMultiplier: number, privacy: RunPrivacy): MechanismParameters {
+  const { minimumCohort, colluders } = privacy;
+  const dimension = bert.trainableLayout.length;
+  const cohort = { minimumCohort, colluders, cohortMax: 5 };
+  return mechanismParameters({ dimension, l2Clip, noiseMultiplier, ...cohort, ringBits: 32 });
+}
+
+function withoutWeights({ validation, test }: Scores): Scores {
+  return test === undefined ? { validation } : { validation, test };
 }
 
 /** As the coordinator chooses: accuracy on validation, then loss. */

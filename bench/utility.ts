@@ -12,7 +12,7 @@ import type { TextRecord } from '../shared/text/record.ts';
 import type { Metrics } from '../shared/training/metrics.ts';
 import { bagOfWords } from './bag-of-words.ts';
 import { KeptResults } from './kept-results.ts';
-import { PlanBench, type PlanOutcome, type RunPrivacy } from './plan-run.ts';
+import { PlanBench, type PlanOutcome, type RunPrivacy, type Scores, type Setting } from './plan-run.ts';
 import { atLeast, type BenchRow } from './row.ts';
 
 export interface UtilityOptions {
@@ -29,35 +29,33 @@ export interface UtilityOptions {
   readonly results: string;
 }
 
-/** Runs of one plan on the splits, each done once for a results file. */
-export class PlanRuns {
-  readonly plan: Plan;
-  readonly #directory: string;
-  readonly #modelSha256: string;
-  readonly #records: readonly TextRecord[];
-  readonly #kept: KeptResults<PlanOutcome>;
-  #bench: PlanBench | undefined;
+/** A split, or one without its test mails. */
+type SplitOf = Parameters<PlanBench['run']>[1];
 
-  constructor(plan: Plan, directory: string, records: readonly TextRecord[], results: string) {
-    this.plan = plan;
-    this.#directory = directory;
-    this.#records = records;
+/** Runs of plans of one setting, each done once for a results file. */
+export class PlanRuns {
+  readonly #bench: PlanBench;
+  readonly #modelSha256: string;
+  readonly #kept: KeptResults<PlanOutcome>;
+
+  constructor(setting: Setting, directory: string, records: readonly TextRecord[], results: string) {
+    this.#bench = new PlanBench(setting, directory, records);
     this.#kept = new KeptResults(results);
     const weights = readFileSync(join(directory, 'model.safetensors'));
     this.#modelSha256 = createHash('sha256').update(weights).digest('hex');
   }
 
-  run(split: PreparedMail, splitSeed: number, seed: number, privacy: RunPrivacy): Promise<PlanOutcome> {
-    const { task, stages, evaluation, model } = this.plan;
-    const plan = { task, stages, evaluation, maxTokens: model.maxTokens, delta: requirePromise(this.plan).delta };
-    return this.#kept.get({ plan, model: this.#modelSha256, splitSeed, seed, privacy }, () => {
-      this.#bench ??= new PlanBench(this.plan, this.#directory, this.#records);
-      return this.#bench.run(split, privacy, `${splitSeed} ${seed} ${privacy.noise ? privacy.epsilon : 'none'}`);
-    });
+  run(plan: Plan, split: SplitOf, splitSeed: number, seed: number, privacy: RunPrivacy): Promise<PlanOutcome> {
+    const { task, stages, evaluation, model } = plan;
+    const words = { task, stages, evaluation, maxTokens: model.maxTokens, delta: requirePromise(plan).delta };
+    const decides = { plan: words, model: this.#modelSha256, splitSeed, seed, privacy };
+    return this.#kept.get(split.test === undefined ? { ...decides, search: true } : decides, () =>
+      this.#bench.run(plan, split, privacy, `${splitSeed} ${seed} ${privacy.noise ? privacy.epsilon : 'none'}`),
+    );
   }
 
-  async dispose(): Promise<void> {
-    await this.#bench?.dispose();
+  dispose(): Promise<void> {
+    return this.#bench.dispose();
   }
 }
 
@@ -87,9 +85,9 @@ export async function utilityBench(options: UtilityOptions, log: (line: string) 
     const runs = new PlanRuns(plan, options.model ?? directoryOf(plan), records, options.results);
     let plain: number | null = null;
     for (const epsilon of options.epsilons) {
-      const outcomes = await outcomesOf(runs, splits, epsilon, options, log);
+      const outcomes = await outcomesOf(plan, runs, splits, epsilon, options, log);
       const name = `${plan.name}, ${epsilon === Number.POSITIVE_INFINITY ? 'no noise' : `epsilon ${epsilon}`}`;
-      const accuracy = mean(outcomes.map((o) => o.test.accuracy));
+      const accuracy = mean(outcomes.map((o) => testOf(o).accuracy));
       rows.push(...rowsOf(name, plan, outcomes, plain));
       if (epsilon === Number.POSITIVE_INFINITY) plain = accuracy;
       else if (plain !== null) rows.push(lossOfPrivacy(name, epsilon, plain - accuracy));
@@ -100,6 +98,7 @@ export async function utilityBench(options: UtilityOptions, log: (line: string) 
 }
 
 async function outcomesOf(
+  plan: Plan,
   runs: PlanRuns,
   splits: readonly PreparedMail[],
   epsilon: number,
@@ -107,17 +106,17 @@ async function outcomesOf(
   log: (line: string) => void,
 ): Promise<PlanOutcome[]> {
   const noise = epsilon !== Number.POSITIVE_INFINITY;
-  const cohort = options.cohort === 'exact' ? EXACT_NOISE : runs.plan.secureAggregation;
+  const cohort = options.cohort === 'exact' ? EXACT_NOISE : plan.secureAggregation;
   const { minimumCohort, colluders } = cohort;
   const outcomes: PlanOutcome[] = [];
   for (const [i, split] of splits.entries()) {
     for (let seed = 1; seed <= options.seeds; seed++) {
       const privacy = { minimumCohort, colluders, epsilon: noise ? epsilon : 1, noise };
-      const outcome = await runs.run(split, i + 1, seed, privacy);
+      const outcome = await runs.run(plan, split, i + 1, seed, privacy);
       outcomes.push(outcome);
-      log(`${runs.plan.name}, epsilon ${epsilon}, split ${i + 1}, seed ${seed}: validation ${describe(outcome)}`);
+      log(`${plan.name}, epsilon ${epsilon}, split ${i + 1}, seed ${seed}: validation ${describe(outcome)}`);
       // Without noise and sampling nothing is left to chance.
-      if (!noise && runs.plan.stages.every((s) => requireFedSgd(s).samplingProbability === 1)) break;
+      if (!noise && plan.stages.every((s) => requireFedSgd(s).samplingProbability === 1)) break;
     }
   }
   return outcomes;
@@ -127,21 +126,18 @@ function rowsOf(name: string, plan: Plan, outcomes: readonly PlanOutcome[], plai
   const over = (of: (o: PlanOutcome) => Metrics, key: 'accuracy' | 'f1'): number =>
     mean(outcomes.map((o) => of(o)[key]));
   const stages = plan.stages.map(({ train }, s) => {
-    const accuracy = over((o) => o.stages[s]?.test as Metrics, 'accuracy');
+    const accuracy = over((o) => testOf(o.stages[s] as Scores), 'accuracy');
     return percent(`${name}, best of stage ${s + 1} (${trainInWords(train)})`, accuracy);
   });
   return [
-    percent(
-      name,
-      over((o) => o.test, 'accuracy'),
-      plain,
-    ),
-    percent(
-      `${name}, F1 of spam`,
-      over((o) => o.test, 'f1'),
-    ),
+    percent(name, over(testOf, 'accuracy'), plain),
+    percent(`${name}, F1 of spam`, over(testOf, 'f1')),
     ...(stages.length > 1 ? stages : []),
   ];
+}
+
+function testOf({ test }: Scores): Metrics {
+  return test as Metrics;
 }
 
 /** Points of accuracy that the noise costs. */

@@ -35,3 +35,30 @@ export function infoToParagraphs(info: string): string[][] {
     .map((node) => unwrapParagraphs(node.split('\n').slice(2).join('\n')).filter((p) => !p.startsWith('* ')))
     .filter((paragraphs) => paragraphs.length > 0);
 }
+
+/** Perl's Pod: commands (`=head1 …`) and indented code left out, `C<code>` and the like read as their content. */
+export function podToParagraphs(pod: string): string[] {
+  const prose = pod
+    .replaceAll('\r', '')
+    .split(/\n\s*\n/)
+    .filter((p) => !/^(=|[ \t])/.test(p))
+    .map(withoutPodCodes)
+    .join('\n\n');
+  return unwrapParagraphs(prose);
+}
+
+const POD_ESCAPES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', sol: '/', verbar: '|' };
+
+/** Innermost first, so that `B<C<x>>` is `x`; `L<text|target>` is its text, `X<index entry>` nothing. */
+function withoutPodCodes(paragraph: string): string {
+  let text = paragraph.replace(/([A-Z])<<+\s(.*?)\s>>+/gs, '$2');
+  for (let before = ''; before !== text; ) {
+    before = text;
+    text = text.replace(/([A-Z])<([^<>]*)>/g, (_, code: string, content: string) => {
+      if (code === 'E') return POD_ESCAPES[content]?.replace(/[<>]/, ' ') ?? ' ';
+      if (code === 'X' || code === 'Z') return '';
+      return code === 'L' ? (content.split('|')[0] as string) : content;
+    });
+  }
+  return text;
+}

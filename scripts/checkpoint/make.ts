@@ -14,7 +14,7 @@ import { fetchTeacher } from './teacher.ts';
  * Makes models/tacit-mini again. Build with `npx tsc -b scripts`, then
  * `node dist/scripts/checkpoint/make.js [--out models/tacit-mini] [--cache .cache/checkpoint]`.
  * Needs npm and pip, and on Debian 12 apt-get and dpkg-deb, for the corpus and the teacher. Ctrl-C saves; the same
- * command goes on. With `--losses N` it takes the first N steps only, compares their losses with those in
+ * command goes on (`--minutes-before`: CPU minutes so far, for the model card). With `--losses N` it takes the first N steps only, compares their losses with those in
  * losses.json, and writes nothing.
  */
 const { values } = parseArgs({
@@ -22,9 +22,11 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'models/tacit-mini' },
     cache: { type: 'string', default: '.cache/checkpoint' },
     seed: { type: 'string', default: 'tacit-mini' },
-    steps: { type: 'string', default: '1000' },
+    steps: { type: 'string', default: '3000' },
     width: { type: 'string', default: '256' },
-    readings: { type: 'string', default: '30720' },
+    vocabulary: { type: 'string', default: '12288' },
+    readings: { type: 'string', default: '40960' },
+    'minutes-before': { type: 'string', default: '0' },
     losses: { type: 'string' },
   },
 });
@@ -35,6 +37,7 @@ const recipe = {
   readings: Number(values.readings),
   hiddenSize: Number(values.width),
   layers: 2,
+  vocabularySize: Number(values.vocabulary),
   pieces: 3072,
   learningRate: 8e-4,
 };
@@ -52,10 +55,10 @@ const outputs = teacherOutputFile(
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 const history: number[] = [];
-const before = process.cpuUsage();
+/** Of the whole making: `--minutes-before` has those of earlier runs that this one goes on from. */
 const minutes = (): number => {
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 60e6;
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 60e6 + Number(values['minutes-before']);
 };
 const resumed = wanted === undefined && partial.state !== undefined ? { state: partial.state } : {};
 if (wanted === undefined) history.push(...partial.losses);

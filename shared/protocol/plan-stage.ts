@@ -6,6 +6,12 @@ import type { ProtocolErrorCode } from './errors.ts';
 
 const target = z.enum(['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense']);
 
+const blocks = z
+  .array(z.number().int().min(0).max(47))
+  .min(1)
+  .max(48)
+  .refine((l) => new Set(l).size === l.length, 'a layer is named twice');
+
 const lora = z.strictObject({
   rank: z.number().int().min(1).max(256),
   /** The update is scaled by alpha / rank (Hu et al. 2021, §4.1). */
@@ -17,14 +23,9 @@ const lora = z.strictObject({
     .min(1)
     .max(6)
     .refine((t) => new Set(t).size === t.length, 'a target is named twice'),
+  /** Encoder blocks (0-based) that are adapted; absent: all. */
+  layers: blocks.optional(),
 });
-
-/** Encoder blocks (0-based) that train in full, with the head above them. */
-const layers = z
-  .array(z.number().int().min(0).max(47))
-  .min(1)
-  .max(48)
-  .refine((l) => new Set(l).size === l.length, 'a layer is named twice');
 
 const server = z.strictObject({
   optimizer: z.enum(['sgd', 'adam', 'adagrad', 'yogi']),
@@ -43,7 +44,8 @@ const server = z.strictObject({
 });
 
 const every = {
-  train: z.union([z.enum(['all', 'head']), z.strictObject({ lora }), z.strictObject({ layers })]),
+  /** `layers`: these encoder blocks in full, with the head above them. */
+  train: z.union([z.enum(['all', 'head']), z.strictObject({ lora }), z.strictObject({ layers: blocks })]),
   rounds: z.number().int().min(1).max(100_000),
   server,
 };
@@ -195,5 +197,6 @@ export function trainInWords(train: PlanStage['train']): string {
   if (train === 'head') return 'head';
   if (train === 'all') return 'all weights';
   if ('layers' in train) return `layers ${train.layers.join(', ')} and head`;
-  return `lora r${train.lora.rank} on ${train.lora.targets.join(', ')}`;
+  const { rank, targets, layers: where } = train.lora;
+  return `lora r${rank} on ${targets.join(', ')}${where === undefined ? '' : ` of layers ${where.join(', ')}`}`;
 }

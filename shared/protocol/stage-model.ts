@@ -22,7 +22,7 @@ export interface StageModel {
   readonly shape: BatchShape;
 }
 
-export function batchShape(plan: Plan): BatchShape {
+export function batchShape(plan: Pick<Plan, 'model'>): BatchShape {
   return { batch: BATCH_ROWS, tokens: plan.model.maxTokens };
 }
 
@@ -89,6 +89,9 @@ function configOf({ config }: ModelDirectory, stage: PlanStage): BertConfig {
   return { ...config, hiddenDropout: rate, attentionDropout: rate, classifierDropout: rate };
 }
 
-function trainableOf({ train }: PlanStage): Trainable {
-  return train;
+/** What a stage trains, in the engine's words. */
+export function trainableOf({ train }: Pick<PlanStage, 'train'>): Trainable {
+  if (typeof train === 'string' || 'layers' in train) return train;
+  const { layers, ...spec } = train.lora;
+  return { lora: layers === undefined ? spec : { ...spec, layers } };
 }

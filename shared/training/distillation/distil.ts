@@ -12,7 +12,7 @@ import { ridge } from '../pretraining/linear-algebra.ts';
 import { Trainer, type TrainerState } from '../pretraining/trainer.ts';
 import { StudentTexts } from './student-batches.ts';
 import { fitSentenceSpace, type SentenceSpace, toTargets } from './targets.ts';
-import { BLOCK_TEXTS, openTeacher, type Teacher, targetLayers, textBlock } from './teacher.ts';
+import { BLOCK_TEXTS, LONGEST_TEXT, openTeacher, type Teacher, targetLayers, textBlock } from './teacher.ts';
 import { teacherStart } from './teacher-start.ts';
 
 /** What decides the result; with the texts, the teacher and the seed it gives the same weights on the same engine. */
@@ -73,7 +73,6 @@ const START_RMS = 0.2;
 /** Texts that the sentence space and the maps to it are fitted on. */
 const FITTED_TEXTS = 8192;
 const LOSS = { first: 0.5, similarity: 5 };
-const LONGEST = 128;
 
 /**
  * Teaches a small BERT the sentence space of a bigger one on public text (the teacher's outputs are all it sees): the
@@ -86,7 +85,7 @@ export async function distil(options: DistilOptions): Promise<DistilResult | und
   options.onStage?.('teacher');
   const { space, targets, width } = await askTeacher(options);
   if (stopped(signal)) return undefined;
-  const texts = new StudentTexts(spoken(options), student.tokenizer, LONGEST, options.pieces ?? 3072);
+  const texts = new StudentTexts(spoken(options), student.tokenizer, LONGEST_TEXT, options.pieces ?? 3072);
   if (!(Number.isInteger(steps) && steps >= 1 && texts.batches >= 1)) throw noBatch(options.readings, steps);
   const model = await startStudent(options, { space, targets, width }, texts);
   options.onStage?.('training');

@@ -62,7 +62,8 @@ export function newCheckpoint(options: CheckpointOptions): NewCheckpoint {
 }
 
 /**
- * A Hugging Face directory in fp16 with the public whitening of a mean head over the embedding layer and all blocks.
+ * A Hugging Face directory in fp16 with the public whitening of a mean head over the embedding layer and the last
+ * block: a layer between them adds more numbers to noise than it helps (docs/UTILITY.md).
  * @throws BERT_WEIGHTS_MISSING, PRETRAIN_INVALID
  */
 export async function finishCheckpoint(
@@ -76,7 +77,7 @@ export async function finishCheckpoint(
     config,
     weights,
     corpus,
-    layers: Array.from({ length: config.layers + 1 }, (_, layer) => layer),
+    layers: [0, config.layers],
     tokens: Math.min(128, config.maxPositions),
     rng: seededRng(`whitening ${seed}`),
   });

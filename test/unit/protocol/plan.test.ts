@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { planEntry } from '../../../coordinator/plan-entry.ts';
+import { newBertConfig } from '../../../shared/bert/config.ts';
+import { loraModules } from '../../../shared/bert/lora.ts';
+import type { LoraSpec } from '../../../shared/bert/types.ts';
 import { parseYaml } from '../../../shared/node/documents.ts';
 import { sentItems } from '../../../shared/participant/items.ts';
 import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
 import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
-import { weightingOf } from '../../../shared/protocol/plan-stage.ts';
+import { trainInWords, weightingOf } from '../../../shared/protocol/plan-stage.ts';
 import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
+import { trainableOf } from '../../../shared/protocol/stage-model.ts';
 import type { Terms } from '../../../shared/protocol/terms.ts';
 import { layoutOf } from '../../../shared/tensor/layout.ts';
 import { planText } from '../../support/federation.ts';
@@ -265,4 +269,28 @@ describe('a ring for thin uplinks', () => {
     expect(many.blockLimit).toBeGreaterThan(32);
     expect(one.scale).toBeGreaterThan(many.scale);
   });
+});
+
+test('LoRA may be kept to chosen blocks', () => {
+  const words = '{ lora: { rank: 2, alpha: 4, targets: [query, output.dense], layers: [1] } }';
+  const [stage] = plan({
+    stages: stages.sgd.replace('train: head', `train: ${words}`),
+    privacy: privacy('record'),
+  }).stages;
+  const trained = trainableOf(stage as Plan['stages'][number]);
+  const { lora } = trained as Exclude<typeof trained, string> & { lora: LoraSpec };
+  const config = newBertConfig({
+    vocabSize: 8,
+    hiddenSize: 4,
+    layers: 2,
+    heads: 1,
+    intermediateSize: 8,
+    maxPositions: 8,
+  });
+  expect(loraModules(config, lora, 2).map((m) => m.module)).toEqual([
+    'bert.encoder.layer.1.attention.self.query',
+    'bert.encoder.layer.1.attention.output.dense',
+    'bert.encoder.layer.1.output.dense',
+  ]);
+  expect(trainInWords((stage as Plan['stages'][number]).train)).toBe('lora r2 on query, output.dense of layers 1');
 });
