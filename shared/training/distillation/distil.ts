@@ -12,7 +12,7 @@ import { ridge } from '../pretraining/linear-algebra.ts';
 import { Trainer, type TrainerState } from '../pretraining/trainer.ts';
 import { StudentTexts } from './student-batches.ts';
 import { fitSentenceSpace, type SentenceSpace, toTargets } from './targets.ts';
-import { BLOCK_TEXTS, LONGEST_TEXT, openTeacher, type Teacher, targetLayers, textBlock } from './teacher.ts';
+import { BLOCK_TEXTS, longestText, openTeacher, type Teacher, targetLayers, textBlock } from './teacher.ts';
 import { teacherStart } from './teacher-start.ts';
 
 /** What decides the result; with the texts, the teacher and the seed it gives the same weights on the same engine. */
@@ -85,7 +85,7 @@ export async function distil(options: DistilOptions): Promise<DistilResult | und
   options.onStage?.('teacher');
   const { space, targets, width } = await askTeacher(options);
   if (stopped(signal)) return undefined;
-  const texts = new StudentTexts(spoken(options), student.tokenizer, LONGEST_TEXT, options.pieces ?? 3072);
+  const texts = new StudentTexts(spoken(options), student.tokenizer, longestOf(options), options.pieces ?? 3072);
   if (!(Number.isInteger(steps) && steps >= 1 && texts.batches >= 1)) throw noBatch(options.readings, steps);
   const model = await startStudent(options, { space, targets, width }, texts);
   options.onStage?.('training');
@@ -133,7 +133,7 @@ async function askTeacher(options: DistilOptions) {
   for (let block = 0; block < blocks && !stopped(signal); block++) {
     let rows = outputs.get(block);
     if (rows === undefined) {
-      rows = await teacher.of(textBlock(corpus, seed, block));
+      rows = await teacher.of(textBlock(corpus, seed, block, longestOf(options)));
       outputs.put(block, rows);
     }
     means.set(rows, block * BLOCK_TEXTS * width);
@@ -146,10 +146,15 @@ async function askTeacher(options: DistilOptions) {
   return { space, targets: toTargets(means, space), width };
 }
 
+function longestOf({ teacher, student }: DistilOptions): number {
+  return longestText(teacher.config, student.config);
+}
+
 /** The texts themselves, in the order of the targets' rows. */
-function spoken({ corpus, seed, readings, teacher }: DistilOptions): string[] {
+function spoken(options: DistilOptions): string[] {
+  const { corpus, seed, readings, teacher } = options;
   return Array.from({ length: Math.ceil(readings / BLOCK_TEXTS) }, (_, block) => {
-    const { inputIds, attentionMask, tokens } = textBlock(corpus, seed, block);
+    const { inputIds, attentionMask, tokens } = textBlock(corpus, seed, block, longestOf(options));
     return Array.from({ length: BLOCK_TEXTS }, (_, row) => {
       const from = row * tokens;
       return asText(

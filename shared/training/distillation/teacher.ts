@@ -11,9 +11,14 @@ export const BLOCK_TEXTS = 32;
 /** Lengths of a block are multiples of this, special pieces included. */
 const LENGTH_STEP = 16;
 /** Pieces of the longest text, special ones included: what a plan usually lets a model read. */
-export const LONGEST_TEXT = 256;
+const LONGEST = 256;
 /** Every second block stays below, so that there are more different texts for the same pieces. */
-const LONGEST_SHORT_TEXT = 128;
+const LONGEST_SHORT = 128;
+
+/** Pieces of the longest text that models with so many positions all read. */
+export function longestText(...configs: readonly BertConfig[]): number {
+  return Math.min(LONGEST, ...configs.map((c) => LENGTH_STEP * Math.floor(c.maxPositions / LENGTH_STEP)));
+}
 
 /** What the teacher is and where its sentence space is read: the embedding layer and the two upper blocks. */
 export interface Teacher {
@@ -26,17 +31,20 @@ export function targetLayers({ layers }: BertConfig): readonly number[] {
   return layers === 1 ? [0, 1] : [0, layers - 1, layers];
 }
 
-/** Block n of the training texts, in the teacher's pieces: the same for a seed whatever was drawn before. */
-export function textBlock(corpus: EncodedCorpus, seed: string, block: number): SegmentBatch {
+/**
+ * Block n of the training texts, in the teacher's pieces: the same for a seed whatever was drawn before.
+ * @param longest a multiple of 16, from `longestText`
+ */
+export function textBlock(corpus: EncodedCorpus, seed: string, block: number, longest: number): SegmentBatch {
   const rng = seededRng(`${seed} texts ${block}`);
-  const longest = uniformInt(rng, 2) === 0 ? LONGEST_SHORT_TEXT : LONGEST_TEXT;
-  const tokens = LENGTH_STEP * (1 + uniformInt(rng, longest / LENGTH_STEP));
+  const most = uniformInt(rng, 2) === 0 ? Math.min(LONGEST_SHORT, longest) : longest;
+  const tokens = LENGTH_STEP * (1 + uniformInt(rng, most / LENGTH_STEP));
   return segmentBatch(corpus, BLOCK_TEXTS, tokens, rng, Math.max(8, tokens - LENGTH_STEP - 1));
 }
 
 /** Runs the teacher on texts; the only thing a student ever sees of it. */
 export async function openTeacher(engine: Engine, { config, weights }: Teacher) {
-  const shape = { batch: BLOCK_TEXTS, tokens: LONGEST_TEXT };
+  const shape = { batch: BLOCK_TEXTS, tokens: longestText(config) };
   const layers = targetLayers(config);
   return createLayerMeans({ engine, config, weights, layers, shape, rng: seededRng('teacher') });
 }

@@ -6,7 +6,7 @@ import { seededRng } from '../../../../shared/core/rng.ts';
 import { onnxCpuEngine } from '../../../../shared/node/engines.ts';
 import type { DistillationStep } from '../../../../shared/training/distillation/distil.ts';
 import { type DistilledOptions, makeDistilled } from '../../../../shared/training/distillation/make-distilled.ts';
-import { textBlock } from '../../../../shared/training/distillation/teacher.ts';
+import { longestText, textBlock } from '../../../../shared/training/distillation/teacher.ts';
 import { encodeCorpus } from '../../../../shared/training/pretraining/corpus.ts';
 import type { TrainerState } from '../../../../shared/training/pretraining/trainer.ts';
 import { licence, tokenizer } from '../pretraining/fixture.ts';
@@ -96,10 +96,21 @@ test('stopped while the teacher reads, there is no state yet, but its outputs ar
 
 test('blocks of text do not depend on one another and are of about one length', () => {
   const corpus = encodeCorpus([licence], tokenizer);
-  const block = textBlock(corpus, 'a', 7);
-  expect(textBlock(corpus, 'a', 7)).toEqual(block);
-  expect(textBlock(corpus, 'b', 7)).not.toEqual(block);
+  const block = textBlock(corpus, 'a', 7, 128);
+  expect(textBlock(corpus, 'a', 7, 128)).toEqual(block);
+  expect(textBlock(corpus, 'b', 7, 128)).not.toEqual(block);
   expect(block.tokens % 16).toBe(0);
+});
+
+test('texts are as long as both models read, up to 256 pieces, and mostly at most 128', () => {
+  const positions = (maxPositions: number) => ({ ...config, maxPositions });
+  expect(longestText(positions(512), positions(512))).toBe(256);
+  expect(longestText(positions(512), positions(100))).toBe(96);
+  const corpus = encodeCorpus([licence], tokenizer);
+  const lengths = (longest: number) => Array.from({ length: 64 }, (_, b) => textBlock(corpus, 'a', b, longest).tokens);
+  expect(Math.max(...lengths(256))).toBe(256);
+  expect(lengths(256).filter((tokens) => tokens <= 128).length).toBeGreaterThan(40);
+  expect(Math.max(...lengths(96))).toBe(96);
 });
 
 test('refuses what makes no batch', async () => {
