@@ -142,7 +142,7 @@ export class PlanBench {
   ): Promise<Opened> {
     const shape = this.#shape;
     const shared = first && stage.train === 'head';
-    const make = (): Promise<Bert> =>
+    const make = (draws: Rng): Promise<Bert> =>
       createBert({
         engine: onnxCpuEngine(1),
         config: this.#model.config,
@@ -152,13 +152,14 @@ export class PlanBench {
         task: 'single_label',
         trainable: trainableOf(stage),
         shape,
-        rng,
+        rng: draws,
       });
     if (shared && this.#frozen === undefined) {
-      const bert = await make();
+      // Its own draws: what a run's seed gives must not depend on which run came first.
+      const bert = await make(seededRng('frozen'));
       this.#frozen = { bert, features: createFeatureCache(bert, this.#examples, shape) };
     }
-    const bert = shared ? (this.#frozen?.bert as Bert) : await make();
+    const bert = shared ? (this.#frozen?.bert as Bert) : await make(rng);
     const view = (records: readonly TextRecord[]): CentralSilo => {
       const indices = records.map((r) => this.#indexOf.get(r.id) as number);
       const examples = indices.map((i) => this.#examples[i] as EncodedExample);

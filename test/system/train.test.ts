@@ -87,7 +87,7 @@ describe('tacit train', { timeout: 300_000 }, () => {
     const { config, weights } = readModelDirectory(await readDirectoryFiles(path('news'), 2 ** 30));
     expect(config.labelNames).toEqual(names);
     expect(config.raw['problem_type']).toBe('single_label_classification');
-    expect(weights.get('classifier.weight')?.shape).toEqual([4, 768]);
+    expect(weights.get('classifier.weight')?.shape).toEqual([4, 512]);
     expect(JSON.parse(readFileSync(path('news/training.json'), 'utf8'))).toMatchObject({ trained: 216, held: 24 });
   });
 
