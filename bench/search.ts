@@ -80,33 +80,34 @@ async function search(options: { splits: number; seeds: number; tokens: number; 
     const privacy = { ...EXACT_NOISE, epsilon: requirePromise(plan).epsilon, noise: true };
     const accuracies: number[] = [];
     const losses: number[] = [];
+    const gains: number[] = [];
     for (const [i, { silos, validation }] of splits.entries()) {
       for (let seed = 1; seed <= options.seeds; seed++) {
         const found = await runs.run(plan, { silos, validation }, i + 1, seed, privacy);
         const stages = found.stages.map((s) => (100 * s.validation.accuracy).toFixed(2)).join(' ');
         accuracies.push(100 * found.validation.accuracy);
         losses.push(found.validation.loss);
+        const [first, second] = found.stages.map((s) => 100 * s.validation.accuracy);
+        if (second !== undefined) gains.push(second - (first as number));
         console.error(`${name}, split ${i + 1}, seed ${seed}: ${stages}`);
       }
     }
     if (p === 0) reference = accuracies;
     rows.push(row(`${name}, validation`, mean(accuracies), '%', mean(reference)));
     rows.push(row(`${name}, validation loss`, mean(losses), 'nats', null));
-    if (p > 0) rows.push(...paired(name, accuracies, reference));
+    const differences = accuracies.map((accuracy, i) => accuracy - (reference[i] as number));
+    if (p > 0) rows.push(...paired(`${name}, over the head alone`, differences));
+    if (gains.length > 0) rows.push(...paired(`${name}, second stage over its first`, gains));
   }
   await runs.dispose();
   return rows;
 }
 
-/** Points above the head alone, run by run, with their standard error. */
-function paired(name: string, accuracies: readonly number[], reference: readonly number[]): BenchRow[] {
-  const differences = accuracies.map((accuracy, i) => accuracy - (reference[i] as number));
+/** Mean of differences between runs of the same split and seed, in points, and its standard error. */
+function paired(name: string, differences: readonly number[]): BenchRow[] {
   const middle = mean(differences);
   const spread = mean(differences.map((d) => (d - middle) ** 2)) / Math.max(1, differences.length - 1);
-  return [
-    row(`${name}, over the head alone`, middle, 'points', null),
-    row(`${name}, over the head alone, standard error`, Math.sqrt(spread), 'points', null),
-  ];
+  return [row(name, middle, 'points', null), row(`${name}, standard error`, Math.sqrt(spread), 'points', null)];
 }
 
 function row(name: string, value: number, unit: string, baseline: number | null): BenchRow {
