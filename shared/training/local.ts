@@ -101,26 +101,31 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
   bert.setTrainable(weights);
   const steps = stepsOf(options);
   let step = 0;
-  for (const indices of samples(options, steps)) {
-    step++;
-    if (step <= (resume?.step ?? 0)) continue;
-    const part = await stepGradient(options, indices, step, gradient);
-    const learningRate = learningRateAt(options.schedule, step - 1);
-    if (part.stepped) {
-      let { scale } = part;
-      if (options.proximalMu !== undefined) {
-        for (let i = 0; i < part.sum.length; i++) part.sum[i] = scale * (part.sum[i] as number);
-        addProximal(part.sum, weights, start, options.proximalMu);
-        scale = 1;
+  try {
+    for (const indices of samples(options, steps)) {
+      step++;
+      if (step <= (resume?.step ?? 0)) continue;
+      const part = await stepGradient(options, indices, step, gradient);
+      const learningRate = learningRateAt(options.schedule, step - 1);
+      if (part.stepped) {
+        let { scale } = part;
+        if (options.proximalMu !== undefined) {
+          for (let i = 0; i < part.sum.length; i++) part.sum[i] = scale * (part.sum[i] as number);
+          addProximal(part.sum, weights, start, options.proximalMu);
+          scale = 1;
+        }
+        optimizer.step(weights, part.sum, learningRate, decayed, scale);
+        bert.setTrainable(weights);
       }
-      optimizer.step(weights, part.sum, learningRate, decayed, scale);
-      bert.setTrainable(weights);
+      const { examples, meanLoss, dropped } = part;
+      const epoch = Math.ceil((step * options.epochs) / steps);
+      const done = step;
+      const state = (): TrainingState => ({ step: done, weights: weights.slice(), optimizer: optimizer.state() });
+      yield { step, steps, epoch, learningRate, examples, meanLoss, dropped, state };
     }
-    const { examples, meanLoss, dropped } = part;
-    const epoch = Math.ceil((step * options.epochs) / steps);
-    const done = step;
-    const state = (): TrainingState => ({ step: done, weights: weights.slice(), optimizer: optimizer.state() });
-    yield { step, steps, epoch, learningRate, examples, meanLoss, dropped, state };
+  } finally {
+    // Not in the training space any longer, which is four times as large and may be freed now.
+    bert.keepIn(new Float32Array(weights.length));
   }
 }
 
