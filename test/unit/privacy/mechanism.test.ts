@@ -8,6 +8,7 @@ import {
   type MechanismDemand,
   mechanismParameters,
   privatise,
+  transportParameters,
 } from '../../../shared/privacy/mechanism.ts';
 
 const demand = (changes: Partial<MechanismDemand> = {}): MechanismDemand => ({
@@ -64,6 +65,51 @@ describe('mechanism parameters', () => {
 
   it('a cohort without honest noise is refused', () => {
     expect(codeOf(() => mechanismParameters(demand({ colluders: 4 })))).toBe('PRIVACY_CLAIM_FALSE');
+  });
+});
+
+describe('a ring of few bits', () => {
+  const cases = [16, 20].flatMap((ringBits) =>
+    [5_000, 300_000, 5e6].flatMap((dimension) =>
+      [0.5, 2].map((noiseMultiplier) => ({ ringBits: ringBits as RingBits, dimension, noiseMultiplier })),
+    ),
+  );
+
+  it.each(cases)('%j: wraps once in 10^9 rounds at most, and is not smaller than it has to be', (changes) => {
+    const oneUnit = changes.dimension === 5e6;
+    if (changes.dimension === 5e6 && changes.ringBits === 16 && changes.noiseMultiplier === 2) {
+      expect(codeOf(() => mechanismParameters(demand({ ...changes, oneUnit })))).toBe('PRIVACY_RING_WRAPS');
+      return;
+    }
+    const p = mechanismParameters(demand({ ...changes, oneUnit }));
+    const n = p.cohortMax;
+    // Everybody's block as long as it may be, all in one direction; noise of everybody, all nine components at least σ = 4.
+    const signal = (n * p.blockLimit * p.scale) ** 2 / p.blockLength;
+    const noise = n * (p.localSigma ** 2 + 9 * 16);
+    const z = (2 ** (p.ringBits - 1) - 1 - n) / Math.sqrt(signal + noise);
+    const probability = 2 * p.dimension * Math.exp((-z * z) / 2);
+    expect(probability).toBeLessThan(1.000001e-9);
+    expect(probability).toBeGreaterThan(0.999999e-9);
+    expect(p.blockLength).toBe(changes.dimension === 5_000 ? 4096 : 65_536);
+  });
+
+  it.each(cases)('%j: rounding is paid for with noise, not with the promise', (changes) => {
+    const parameters = () => mechanismParameters(demand({ ...changes, oneUnit: true }));
+    if (codeOf(parameters) === 'PRIVACY_RING_WRAPS') return expect(changes.ringBits).toBe(16);
+    const p = parameters();
+    expect(effectiveNoiseMultiplier(p, 1)).toBeGreaterThanOrEqual(changes.noiseMultiplier);
+    expect(p.sensitivity / p.scale).toBeLessThan(1.25);
+    expect(p.sensitivity).toBeGreaterThan(Math.sqrt(p.scale ** 2 + p.dimension / 4));
+  });
+
+  it('what only travels is refused where rounding would show in the mean', () => {
+    const cohort = { minimumCohort: 4, colluders: 1, cohortMax: 5 };
+    const of = (dimension: number, ringBits: RingBits) => () =>
+      transportParameters({ ...cohort, dimension, ringBits }, 1);
+    const p = of(1e5, 16)();
+    expect(Math.sqrt((p.dimension * 16.25) / 4) / p.scale).toBeLessThan(0.05);
+    expect(codeOf(of(1e8, 16))).toBe('PRIVACY_RING_WRAPS');
+    expect(of(1e8, 20)().ringBits).toBe(20);
   });
 });
 

@@ -40,6 +40,8 @@ async function rotatedBack(vector: Float64Array): Promise<Float64Array> {
   return out;
 }
 
+const oddOnes = (x: number): boolean => x.toString(2).replaceAll('0', '').length % 2 === 1;
+
 const squares = (x: Iterable<number>): number => {
   let sum = 0;
   for (const y of x) sum += y * y;
@@ -97,6 +99,25 @@ describe('a rotation', () => {
       expect(there[k * 65_536]).toBe(all / 256);
       expect(there[k * 65_536 + 1]).toBe(alternating / 256);
     }
+  });
+
+  test.each([1, 3, 6, 23, 100])('of %d numbers is what PROTOCOL.md says, term by term', async (dimension) => {
+    const vector = gaussian(`protocol ${dimension}`, dimension);
+    const m = [1, 4, 16, 64].filter((length) => length <= dimension).at(-1) as number;
+    const blocks = Math.floor(dimension / m);
+    const expected = Float64Array.from(vector);
+    const turn = (at: number, lane: number): void => {
+      const bits = softwareKeystream(seed, 0, Math.ceil(m / 8), lane);
+      const signed = [...expected.subarray(at, at + m)].map(
+        (x, i) => (((bits[i >>> 3] as number) >>> (i & 7)) & 1 ? -x : x) / Math.sqrt(m),
+      );
+      for (let i = 0; i < m; i++) expected[at + i] = signed.reduce((sum, x, j) => sum + (oddOnes(i & j) ? -x : x), 0);
+    };
+    for (let k = 0; k < blocks; k++) turn(k * m, k);
+    if (dimension > blocks * m) turn(dimension - m, blocks);
+    const there = await rotated(vector);
+    for (let i = 0; i < dimension; i++)
+      expect(Math.abs((there[i] as number) - (expected[i] as number))).toBeLessThan(1e-12);
   });
 
   test('another seed is another rotation', async () => {
