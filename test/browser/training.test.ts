@@ -37,7 +37,7 @@ async function chooseMail(page: Page, header: string): Promise<void> {
 }
 
 test('a browser trains in masked rounds with five Node clients, from the link to the verified ledger', async () => {
-  const run = await createTestRun(site.coordinator, { rounds: 4, loraRounds: 1, minimum: 6, ringBits: 20 });
+  const run = await createTestRun(site.coordinator, { rounds: 4, loraRounds: 1, minimum: 6 });
   for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
   const { page, complaints } = await openPage(browser, run.link);
   page.setDefaultTimeout(90_000);
