@@ -12,4 +12,5 @@ export interface Actions {
   resume(): void;
   forget(): void;
   receipt(): void;
+  exportAccount(): void;
 }

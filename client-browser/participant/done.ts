@@ -3,6 +3,7 @@ import { badge, notice } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
 import { formatDelta, formatEpsilon, formatPercent, plural } from '../lib/format.ts';
 import { runStateWords } from '../lib/words.ts';
+import { accountSection } from './account.ts';
 import type { Actions } from './actions.ts';
 import type { ParticipantState } from './state.ts';
 
@@ -12,6 +13,7 @@ export function doneSection(state: ParticipantState, actions: Actions): Template
     ${state.left && state.finished === null ? notice('plain', 'You left.', 'Nothing more is sent from this device. Reload the page to come back with the same invitation.', true) : nothing}
     ${state.finished === null ? nothing : outcome(state)}
     ${contributed(state)}
+    ${accountSection(state, actions)}
     ${forgetting(state, actions)}
   `;
 }
@@ -70,7 +72,7 @@ function forgetting(state: ParticipantState, actions: Actions): TemplateResult {
       confirm: 'Delete',
       cancel: 'Keep',
       dangerous: true,
-      body: html`<p>Your identity, memory and own ledger are deleted from this browser for good. It then cannot prove what it consented to, nor notice that the coordinator’s ledger was changed. Download the receipt first if you need it.</p>`,
+      body: html`<p>Your identity, memory and own ledger are deleted from this browser for good. It then cannot prove what it consented to, nor notice that the coordinator’s ledger was changed. Download the receipt and your ledger first if you need them.</p>`,
       onConfirm: () => actions.forget(),
     })}`;
 }

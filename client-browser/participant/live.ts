@@ -4,6 +4,7 @@ import '../components/chart.ts';
 import { gauge } from '../components/gauge.ts';
 import { formatDelta, formatDuration, formatEpsilon, formatSeconds, sentence } from '../lib/format.ts';
 import { MY_PHASES } from '../lib/words.ts';
+import { accountSection } from './account.ts';
 import type { Actions } from './actions.ts';
 import { bytesSent } from './sent.ts';
 import { currentStep, type ParticipantState, secondsLeft } from './state.ts';
@@ -16,6 +17,7 @@ export function liveSection(state: ParticipantState, actions: Actions): Template
     ${state.charge === null ? nothing : budget(state)}
     ${lossChart(state)}
     ${bytesSent(state)}
+    ${state.finished === null && !state.left ? accountSection(state, actions) : nothing}
   `;
 }
 

@@ -96,6 +96,8 @@ export class TacitParticipant extends PageElement implements Actions {
   }
 
   private receive(message: FromWorker): void {
+    if (message.kind === 'accountFile')
+      download('tacit-own-ledger.zip', new Uint8Array(message.zip), 'application/zip');
     const step = currentStep(this.state);
     const running = this.state.stopped === null;
     this.state = afterMessage(this.state, message, performance.now());
@@ -176,6 +178,10 @@ export class TacitParticipant extends PageElement implements Actions {
 
   receipt(): void {
     download('tacit-consent-receipt.json', `${JSON.stringify(this.state.receipt, null, 2)}\n`, 'application/json');
+  }
+
+  exportAccount(): void {
+    this.send({ kind: 'exportAccount' });
   }
 
   private leave(): void {

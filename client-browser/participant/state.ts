@@ -1,5 +1,6 @@
 import type { EngineRow } from '../../shared/engine/select.ts';
 import type { ParticipantEvent, SentItem } from '../../shared/participant/events.ts';
+import type { OwnAccount } from '../../shared/participant/own-account.ts';
 import type { AboutView, GuaranteeView, RoundPhase, RunView } from '../../shared/protocol/views.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 import type { FromWorker, PreviewRow, Problem, TaskView } from '../worker/messages.ts';
@@ -65,6 +66,8 @@ export interface ParticipantState {
     readonly spentEpsilon: number;
   } | null;
   readonly ledger: { readonly size: number; readonly root: string; readonly verified: boolean } | null;
+  /** This browser's own ledger. */
+  readonly account: OwnAccount | null;
   /** The training worker died and another one goes on. */
   readonly restarted: { readonly reason: string; readonly engine: string | null } | null;
   readonly paused: boolean;
@@ -93,6 +96,7 @@ export const START: ParticipantState = {
   roundStarts: [],
   charge: null,
   ledger: null,
+  account: null,
   restarted: null,
   paused: false,
   finished: null,
@@ -126,6 +130,10 @@ export function afterMessage(state: ParticipantState, message: FromWorker, now: 
       return { ...state, data: { status: 'problem', problem: message.problem, columnsFound: message.columnsFound } };
     case 'objection':
       return { ...state, objection: message.problem, consent: 'none' };
+    case 'account':
+      return { ...state, account: message.account };
+    case 'accountFile':
+      return state;
     case 'paused':
       return { ...state, paused: true };
     case 'forgotten':

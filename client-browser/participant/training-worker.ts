@@ -28,7 +28,7 @@ export class TrainingWorker {
   send(message: ToWorker): void {
     if (message.kind === 'connect') this.#connect = message;
     else if (message.kind === 'files') this.#files = message;
-    else if (message.kind !== 'consent') this.#connect = undefined;
+    else if (message.kind !== 'consent' && message.kind !== 'exportAccount') this.#connect = undefined;
     this.#worker.postMessage(message.kind === 'connect' ? { ...message, avoid: this.#avoid } : message);
   }
 

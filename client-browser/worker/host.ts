@@ -12,6 +12,7 @@ import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/record.ts';
+import { accountOf, accountZip } from './account.ts';
 import type { ChosenEngine } from './engines.ts';
 import type { Identity } from './identity.ts';
 import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker } from './messages.ts';
@@ -82,6 +83,10 @@ export class WorkerHost {
         return this.#ports.post({ kind: 'paused' });
       case 'leave':
         return this.#end();
+      case 'exportAccount':
+        return this.#withOwnStore(async (store, { signer }) => {
+          this.#ports.post({ kind: 'accountFile', zip: await accountZip(store, signer.publicKey) });
+        });
       case 'forget':
         await this.#end();
         await this.#ports.deleteEverything();
@@ -122,6 +127,7 @@ export class WorkerHost {
     const { post, rng, clock } = this.#ports;
     const identity = await this.#ports.openIdentity();
     post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
+    await this.#tellAccount(store, identity);
     const engine = await this.#chooseEngine(avoid);
     const events = this.#ports.runParticipant({
       link,
@@ -136,7 +142,25 @@ export class WorkerHost {
       clock,
       signal,
     });
-    for await (const event of events) post({ kind: 'session', event });
+    for await (const event of events) {
+      post({ kind: 'session', event });
+      if (ACCOUNT_CHANGES.includes(event.kind)) await this.#tellAccount(store, identity);
+    }
+  }
+
+  async #tellAccount(store: Store, { signer }: Identity): Promise<void> {
+    const account = await accountOf(store, signer.publicKey);
+    if (account !== undefined) this.#ports.post({ kind: 'account', account });
+  }
+
+  /** Beside a session, or after it. */
+  async #withOwnStore(use: (store: Store, identity: Identity) => Promise<void>): Promise<void> {
+    const store = await this.#ports.openStore();
+    try {
+      await use(store, await this.#ports.openIdentity());
+    } finally {
+      await store.close();
+    }
   }
 
   async #chooseEngine(avoid: readonly string[]): Promise<Engine> {
@@ -197,6 +221,8 @@ export class WorkerHost {
   }
 }
 
+/** After these the site's own ledger says something new. */
+const ACCOUNT_CHANGES: readonly ParticipantEvent['kind'][] = ['consented', 'finished', 'refused'];
 const PREVIEW_ROWS = 8;
 const PREVIEW_CHARS = 240;
 

@@ -1,5 +1,6 @@
 import type { EngineRow } from '../../shared/engine/select.ts';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
+import type { OwnAccount } from '../../shared/participant/own-account.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 
 /**
@@ -20,6 +21,8 @@ export type ToWorker =
   | { readonly kind: 'decline' }
   | { readonly kind: 'pause' }
   | { readonly kind: 'leave' }
+  /** Asks for this browser's own ledger as a file. */
+  | { readonly kind: 'exportAccount' }
   /** Ends the session and deletes identity, memory and ledger of this browser. */
   | { readonly kind: 'forget' };
 
@@ -60,6 +63,10 @@ export type FromWorker =
     }
   | { readonly kind: 'dataProblem'; readonly problem: Problem; readonly columnsFound: readonly string[] }
   | { readonly kind: 'objection'; readonly problem: Problem }
+  /** What this browser's own ledger says, whenever that changed. */
+  | { readonly kind: 'account'; readonly account: OwnAccount }
+  /** It as a .zip. */
+  | { readonly kind: 'accountFile'; readonly zip: Uint8Array }
   | { readonly kind: 'paused' }
   | { readonly kind: 'forgotten' }
   | { readonly kind: 'workerFailed'; readonly problem: Problem };

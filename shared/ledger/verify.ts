@@ -2,6 +2,7 @@ import { equalBytes, hex } from '../core/bytes.ts';
 import type { BudgetAuthority, BudgetStatus } from './budget.ts';
 import { type BundleFiles, bundleText } from './bundle.ts';
 import { type Checkpoint, type OpenedCheckpoint, openCheckpoint, peekCheckpoint } from './checkpoint.ts';
+import { clientOfLog } from './client-name.ts';
 import { decodeEntry, type Entry } from './entries.ts';
 import { KeyHistory } from './key-chain.ts';
 import { ALGORITHM, formatVkey, parseVkey, type VerifierKey } from './keys.ts';
@@ -43,7 +44,7 @@ export interface VerifyOptions {
   readonly since?: string;
   /** Computes a plan's ε again from its parameters (the accountant, handed in). */
   readonly recompute?: Recompute;
-  /** Whose ledger this is. Default: a coordinator's, where budgets take two people. */
+  /** Whose ledger this is. Default: a client's own by its origin, where the owner opens budgets; else a coordinator's. */
   readonly authority?: BudgetAuthority;
 }
 
@@ -171,10 +172,12 @@ async function verifyEntries(
   options: VerifyOptions,
   findings: LogFindings,
 ): Promise<{ budgets: readonly BudgetStatus[]; runs: readonly RunSummary[] }> {
+  const own = clientOfLog(origin) !== undefined;
+  if (own) findings.notes.push('a participant’s own ledger: its owner alone opens budgets in it');
   const verifier = new EntryVerifier({
     origin,
     files,
-    authority: options.authority ?? 'two-person',
+    authority: options.authority ?? (own ? 'own-data' : 'two-person'),
     recompute: options.recompute,
     leafHash: (index) => tree.subtree(0, index),
   });

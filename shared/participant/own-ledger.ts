@@ -136,6 +136,7 @@ export class OwnLedger {
         },
         operation,
       );
+      await this.#ledger.checkpoint();
     }
     const document = { clientId: this.#clientId, origin, index, leafHash: leaf };
     const signature = signStatement('countersignature', document, this.#signer);

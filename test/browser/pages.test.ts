@@ -9,6 +9,7 @@ import * as fixtures from './fixtures.ts';
 import {
   axeProblems,
   bytesOf,
+  keep,
   type OpenPage,
   openPage,
   read,
@@ -203,6 +204,12 @@ describe('participant page', () => {
     const page = await walk(SCRIPTS.finished, 'consent');
     await page.getByText('Accuracy before').waitFor();
     await page.getByText('verified on this device to entry 23').waitFor();
+    const own = page.getByRole('table', { name: 'What trainings were charged to your data' });
+    expect(await own.getByRole('row').last().textContent()).toMatch(/charged\s*68\s*8/);
+    const saved = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download my ledger (.zip)' }).click();
+    expect((await saved).suggestedFilename()).toBe('tacit-own-ledger.zip');
+    expect(await bytesOf(await (await saved).createReadStream())).toEqual(Buffer.from([80, 75, 5, 6]));
     await expectSound('participant-done');
     await page.getByRole('button', { name: 'Delete what this browser keeps' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -533,7 +540,12 @@ describe('compliance page', () => {
     await expect.poll(() => answer(page).textContent()).toContain('verified');
     await page.emulateMedia({ media: 'print' });
     expect(await page.getByRole('button').count()).toBe(0);
-    expect((await page.pdf({ format: 'A4' })).length).toBeGreaterThan(20_000);
+    const folded = page.locator('details:not([open]) > :not(summary)');
+    expect(await folded.count()).toBeGreaterThan(2);
+    for (const part of await folded.all()) expect(await part.isVisible()).toBe(true);
+    const pdf = await page.pdf({ format: 'A4', printBackground: true });
+    await keep('compliance.pdf', pdf);
+    expect(pdf.length).toBeGreaterThan(20_000);
   });
 
   async function lastModel(ledger: PagesServer['shown']['ledger']): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 import type { FromWorker } from '../../client-browser/worker/messages.ts';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
+import type { OwnAccount } from '../../shared/participant/own-account.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 import * as fixtures from './fixtures.ts';
 
@@ -157,6 +158,22 @@ const until = (consent: readonly FromWorker[], more: Script = {}): Script => ({
 });
 
 /** Scripts by the state they lead to. */
+const ACCOUNT: OwnAccount = {
+  size: 4,
+  budgets: [{ words: 'mail, one record, 2026', epsilon: 4, spent: 3, reserved: 0 }],
+  runs: [
+    {
+      run: 'run-7f3a',
+      budget: 'mail, one record, 2026',
+      epsilon: '3',
+      delta: '0.00001',
+      seen: { origin: fixtures.ABOUT.origin, index: 8 },
+      state: 'charged',
+      roundsReleased: 68,
+    },
+  ],
+};
+
 export const SCRIPTS = {
   invited: { connect: CONNECT },
   wrongColumns: {
@@ -229,7 +246,11 @@ export const SCRIPTS = {
     ],
   },
   finished: until(
-    [...LIVE, session({ kind: 'finished', run: fixtures.run({ state: 'finished', phase: null, round: 68 }) })],
-    { forget: [{ kind: 'forgotten' }] },
+    [
+      ...LIVE,
+      session({ kind: 'finished', run: fixtures.run({ state: 'finished', phase: null, round: 68 }) }),
+      { kind: 'account', account: ACCOUNT },
+    ],
+    { forget: [{ kind: 'forgotten' }], exportAccount: [{ kind: 'accountFile', zip: [80, 75, 5, 6] as never }] },
   ),
 } satisfies Record<string, Script>;

@@ -1,4 +1,9 @@
-import type { Browser, Page } from 'playwright-core';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { unzipSync, zipSync } from 'fflate';
+import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { launchChromium } from '../support/chromium.ts';
@@ -29,6 +34,33 @@ afterAll(async () => {
   await site.close();
 });
 
+/** The command line's own verify and reconcile accept what the browser saved, and refuse it once a byte is changed. */
+async function reconciles(saved: Download, run: string): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tacit-browser-ledger-'));
+  const zip = join(dir, saved.suggestedFilename());
+  await saved.saveAs(zip);
+  const verified = await tacit('ledger', 'verify', zip);
+  expect(verified).toMatchObject({ code: 0, out: expect.stringMatching(/^tacit\.client\/[0-9a-f]{32}: \d+ entries/) });
+  const both = await tacit('ledger', 'reconcile', `${site.url}/ledger`, '--site', zip);
+  expect(both).toMatchObject({ code: 0, out: expect.stringContaining(`run        ${run}`) });
+  expect(both.out).toContain('they agree');
+  const files = unzipSync(await readFile(zip));
+  const name = Object.keys(files).find((path) => path.startsWith('tile/entries/')) as string;
+  const text = Buffer.from(files[name] as Uint8Array).toString('latin1');
+  files[name] = Buffer.from(text.replace('"epsilon":"', '"epsilon":"9'), 'latin1');
+  await writeFile(zip, zipSync(files));
+  expect(await tacit('ledger', 'verify', zip)).toMatchObject({ code: 4 });
+}
+
+function tacit(...args: string[]): Promise<{ code: number; out: string }> {
+  const bin = join(import.meta.dirname, '..', '..', 'bin', 'tacit.js');
+  return new Promise((resolve) => {
+    execFile(process.execPath, [bin, ...args], (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out: `${stdout}${stderr}` }),
+    );
+  });
+}
+
 /** Thirty made-up mails as a CSV file with this header. */
 async function chooseMail(page: Page, header: string): Promise<void> {
   const rows = madeUpMail(30, 9000).map(({ text, label }) => `"${text}",${label}`);
@@ -37,10 +69,17 @@ async function chooseMail(page: Page, header: string): Promise<void> {
 }
 
 test('a browser trains in masked rounds with five Node clients, from the link to the verified ledger', async () => {
-  const run = await createTestRun(site.coordinator, { rounds: 4, loraRounds: 1, minimum: 6 });
+  const run = await createTestRun(site.coordinator, {
+    rounds: 4,
+    loraRounds: 1,
+    minimum: 6,
+    phase: '60s',
+    training: '240s',
+    join: '240s',
+  });
   for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
   const { page, complaints } = await openPage(browser, run.link);
-  page.setDefaultTimeout(90_000);
+  page.setDefaultTimeout(240_000);
   const workers: string[] = [];
   page.on('worker', (worker) => workers.push(worker.url()));
   await page.getByText('matches your invitation').waitFor();
@@ -55,7 +94,15 @@ test('a browser trains in masked rounds with five Node clients, from the link to
   await page.getByRole('button', { name: 'I consent' }).click();
   await page.getByText('Accuracy now').waitFor();
   await page.getByText(/verified on this device to entry \d+/).waitFor();
+  const ended = site.coordinator.run(run.id);
+  expect([ended?.state, ended?.reason]).toEqual(['finished', null]);
+  await page.getByRole('heading', { name: 'Your own ledger' }).waitFor();
+  const own = page.getByRole('table', { name: 'What trainings were charged to your data' });
+  expect(await own.getByRole('row').last().textContent()).toMatch(/charged\s*5\s*\d+/);
   await screenshot(page, 'training-done');
+  const saved = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download my ledger (.zip)' }).click();
+  await reconciles(await saved, run.id);
   const view = site.coordinator.run(run.id);
   expect(view?.state).toBe('finished');
   const mine = view?.participants.find((p) => p.organisation === 'A browser');
@@ -73,7 +120,7 @@ test('a browser trains in masked rounds with five Node clients, from the link to
   expect(fetched.length).toBeGreaterThan(0);
   expect(fetched.filter((name) => /tfjs|tensorflow|\.wasm/i.test(name))).toEqual([]);
   expect(complaints).toEqual([]);
-}, 180_000);
+}, 400_000);
 
 test('the training worker dies in the middle of a round: another one goes on as the same participant, and nothing counts twice', async () => {
   const run = await createTestRun(site.coordinator, { rounds: 8 });

@@ -1,4 +1,6 @@
+import { unzipSync } from 'fflate';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accountOf, accountZip } from '../../client-browser/worker/account.ts';
 import { base64 } from '../../shared/core/bytes.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
@@ -92,8 +94,13 @@ test('a site changes its key in the middle of a run: the same participant goes o
     root: (size: number) => of.root(size),
   });
   expect(reconcile(await sideOf(ledger), await sideOf(own))).toMatchObject({ clientId: id, partings: [] });
-  const alone = await verifyBundle(await exportBundle(own, { vkey: own.vkey }), { authority: 'own-data' });
-  expect(alone.failures).toEqual([]);
+  const bundle = new Map(Object.entries(unzipSync(await accountZip(first.store, next.publicKey))));
+  const alone = await verifyBundle(bundle, { vkeys: [own.vkey] });
+  expect(alone).toMatchObject({ verdict: 'verified', origin: clientLogName(id), failures: [] });
+  expect(alone.notes.join()).toContain('its owner alone opens budgets');
+  expect(await accountOf(first.store, next.publicKey)).toMatchObject({
+    runs: [{ run: run.id, epsilon: '3', state: 'charged', roundsReleased: 5, seen: { origin: ledger.origin } }],
+  });
 }, 240_000);
 
 test('who only says so gets nothing: the old key, a stranger with a chain of their own, a chain that is cut', async () => {
