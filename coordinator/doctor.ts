@@ -68,7 +68,8 @@ async function* engines(): AsyncGenerator<Finding> {
 
 /** How to get what is optional. */
 const FIXES: Readonly<Record<string, string>> = {
-  'tfjs tensorflow (gpu)': 'For an NVIDIA GPU: npm rebuild @tensorflow/tfjs-node-gpu, with access to its download (docs/NATIVE.md).',
+  'tfjs tensorflow (gpu)':
+    'For an NVIDIA GPU: npm rebuild @tensorflow/tfjs-node-gpu, with access to its download (docs/NATIVE.md).',
   'tfjs tensorflow': 'For native TensorFlow: node native/install.mjs (docs/NATIVE.md).',
   'onnx cuda':
     'For an NVIDIA GPU: reinstall onnxruntime-node without onnxruntime_node_install=skip, with access to its download.',

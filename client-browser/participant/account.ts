@@ -18,7 +18,7 @@ export function accountSection(
   return html`<div class="stack">
     <h3>Your own ledger</h3>
     <p>This browser keeps its own account of your data. It set the amount aside before you consented, and goes on only while the coordinator’s ledger says the same.</p>
-    ${account.budgets.map((b) => gauge({ label: b.words, total: b.epsilon, spent: b.spent, reserved: b.reserved }))}
+    ${account.budgets.map((b) => html`<p class="soft">${b.words}</p>${gauge({ label: b.words, total: b.epsilon, spent: b.spent, reserved: b.reserved })}`)}
     ${dataTable<OwnRun>({
       caption: 'What trainings were charged to your data',
       rows: account.runs,
