@@ -150,5 +150,5 @@ export class Direction {
 function isClear(tail: TiltedTail, epsilon: number, delta: number | undefined): boolean {
   if (delta === undefined) return tailNoise(tail, epsilon) < CLEAR;
   const found = tailEpsilon(tail, delta, 1);
-  return found !== undefined && tailBlur(tail, found) < CLEAR * Math.max(1, found / 25);
+  return found !== undefined && tailBlur(tail, found) < CLEAR * Math.max(1, found / 100);
 }

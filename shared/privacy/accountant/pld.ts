@@ -3,7 +3,6 @@ import { type PrivacyEvent, type Release, releasesOf } from '../events.ts';
 import { type Composition, upperComposition } from './composition.ts';
 import type { Direction } from './direction.ts';
 import { gaussianDelta, gaussianEpsilon, sampledGaussianDelta, sampledGaussianEpsilon } from './gaussian.ts';
-import { lossRange } from './step.ts';
 import { tailBlur, tailDelta, tailEpsilon } from './tail.ts';
 
 /** Grid of the privacy loss distribution, as Google's dp_accounting uses by default. */
@@ -11,8 +10,6 @@ export const DEFAULT_INTERVAL = 1e-4;
 
 /** Rounding may blur ε by this much before a second, sharper look. */
 const SHARP_ENOUGH = 2.5e-7;
-/** The same, relative, for an ε from which on no promise is left. */
-const SHARP_BEYOND_USE = 1.5e-7;
 
 /** Coarsest grid that is tried. */
 const COARSEST = 1;
@@ -38,8 +35,7 @@ export function epsilonFrom(events: readonly PrivacyEvent[], delta: number, inte
   const exact = exactMechanism(releases);
   if (exact?.kind === 'gaussian') return gaussianEpsilon(exact.mu, delta);
   if (exact?.kind === 'single') return sampledGaussianEpsilon(exact.sigma, exact.q, delta);
-  const from = Math.max(interval, adequateInterval(withGaussiansFused(releases), delta));
-  return onGrid(releases, (composition) => composedEpsilon(composition, delta), from);
+  return onGrid(releases, (composition) => composedEpsilon(composition, delta), interval);
 }
 
 /** ε on one grid; undefined when the grid is too fine. */
@@ -61,7 +57,7 @@ function directedEpsilon(direction: Direction, delta: number): number | undefine
     const upper = tailEpsilon(tail, delta, 1);
     if (upper === undefined) continue;
     // Where rounding blurs the answer, look again with a tilt made for the place that was found.
-    if (tailBlur(tail, upper) < (upper < BEYOND_USE ? SHARP_ENOUGH : SHARP_BEYOND_USE * upper)) return upper;
+    if (tailBlur(tail, upper) < SHARP_ENOUGH) return upper;
     const sharper = direction.tailForEpsilon(upper, delta);
     return Math.min(upper, (sharper && tailEpsilon(sharper, delta, 1)) ?? upper);
   }
@@ -82,30 +78,6 @@ export function deltaOf(events: readonly PrivacyEvent[], epsilon: number): numbe
     const [first, second] = [removing.tailForEpsilon(epsilon), adding.tailForEpsilon(epsilon)];
     return first && second && Math.max(tailDelta(first, epsilon, 1), tailDelta(second, epsilon, 1));
   });
-}
-
-/** An ε from which on no promise is left; up to it the grid is never coarser than the default. */
-const BEYOND_USE = 25;
-/** A step distribution shorter than this is quick on any grid. */
-const SHORT = 2 ** 15;
-
-/**
- * The default grid; for an ε beyond {@link BEYOND_USE} the coarsest multiple of it that moves ε by less than 3e-7, relative:
- * a loss moves within its bucket by D with E e^{−D} = 1, so T releases move ε at tilt θ by at most T·(1 + θ)·h²/8.
- */
-function adequateInterval(releases: readonly Release[], delta: number): number {
-  const widest = Math.max(
-    ...releases.map((r) => {
-      const [lowest, highest] = lossRange(r.noiseMultiplier, r.samplingProbability);
-      return highest - lowest;
-    }),
-  );
-  if (widest < SHORT * DEFAULT_INTERVAL) return DEFAULT_INTERVAL;
-  const { theta, epsilon } = upperComposition(releases, 16 * DEFAULT_INTERVAL).removing.target(delta);
-  if (epsilon < BEYOND_USE) return DEFAULT_INTERVAL;
-  const count = releases.reduce((sum, r) => sum + r.count, 0);
-  const most = Math.sqrt((8 * 3e-7 * 0.8 * epsilon) / (count * (1 + theta)));
-  return DEFAULT_INTERVAL * Math.min(16, Math.max(1, Math.floor(most / DEFAULT_INTERVAL)));
 }
 
 type Exact = { kind: 'gaussian'; mu: number } | { kind: 'single'; sigma: number; q: number } | undefined;
