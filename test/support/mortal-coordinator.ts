@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LIMITS } from '../../shared/core/limits.ts';
 import { openSqliteStore } from '../../shared/node/store/sqlite.ts';
 import type { Store } from '../../shared/store/port.ts';
 import { createTestRun, openTestBudget, startTestCoordinator } from './federation.ts';
@@ -53,6 +54,7 @@ function message(name: string) {
 
 function mortal(store: Store): Store {
   let uploads = 0;
+  let wholeChunks = 0;
   const point = instant === undefined ? undefined : INSTANTS[instant];
   return {
     append: async (stream, seq, event) => {
@@ -66,6 +68,8 @@ function mortal(store: Store): Store {
     putBlob: async (bytes) => {
       const sha256 = await store.putBlob(bytes);
       if (instant === 'upload' && bytes.length === uploadBytes && ++uploads === 5 + 3) die();
+      // Each client has four whole chunks and a shorter one: the seventh of round 2 is inside somebody's upload.
+      if (instant === 'inside an upload' && bytes.length === LIMITS.chunkBytes && ++wholeChunks === 5 * 4 + 7) die();
       return sha256;
     },
     read: (...args) => store.read(...args),
@@ -85,7 +89,8 @@ const site = await startTestCoordinator({ store: mortal(store), port: Number(por
 const known = join(dir, 'run.json');
 if (!existsSync(known)) {
   await openTestBudget(site.coordinator, 3);
-  const run = await createTestRun(site.coordinator, { rounds: 3, every: 1, phase: '20s' });
+  const train = instant === 'inside an upload' ? 'all' : 'head';
+  const run = await createTestRun(site.coordinator, { rounds: 3, every: 1, phase: '20s', train });
   writeFileSync(known, JSON.stringify(run));
 }
 const { id } = JSON.parse(readFileSync(known, 'utf8')) as { id: string };

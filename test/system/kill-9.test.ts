@@ -28,6 +28,7 @@ const instants = [
   'advertise',
   'shares',
   'upload',
+  'inside an upload',
   'manifest',
   'consistent',
   'unmask',
@@ -78,7 +79,7 @@ test.each(instants)(
     expect(kinds.filter((k) => k === 'plan.close')).toHaveLength(1);
     await store.close();
   },
-  180_000,
+  240_000,
 );
 
 async function start(dir: string, port: number, instant?: string): Promise<ChildProcess> {
