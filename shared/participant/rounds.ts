@@ -105,9 +105,11 @@ export class Rounds {
     const cancelled = this.#round?.cancelled === true;
     this.#round?.cancel();
     this.#round = undefined;
-    if (connection || cancelled) return;
+    // The others were quicker: what this client still had to say is not needed, and how the round ended comes with its end.
+    if (connection || cancelled || code === 'ROUND_CLOSED') return;
     if (code === 'PLAN_CLAIM_FALSE') throw error;
-    await this.#sitOut(frame, absenceAfter(error));
+    // Whoever has lost its seat is not waited for.
+    if (!code?.startsWith('SECAGG_')) await this.#sitOut(frame, absenceAfter(error));
     const reason = error instanceof TacitError ? `${error.code}: ${error.message}` : String(error);
     this.#o.emit({ kind: 'roundEnded', round: frame.round, outcome: 'aborted', reason });
   }

@@ -1,4 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import type { ParticipantHub } from '../../coordinator/realtime/gateway.ts';
+import { TacitError } from '../../shared/core/errors.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import {
@@ -51,6 +53,39 @@ test('a round does not wait for those who cannot train, and the log says why', a
   ]);
   expect(lines).toContain('org-5 sits round 1 out: OUT_OF_MEMORY');
   expect(lines).toContain('org-6 sits round 1 out: OUTSIDE_HOURS');
+});
+
+test('an answer that came after the others had finished the round is no reason to be absent from the next', async () => {
+  const late = vi.fn();
+  site = await startTestCoordinator({
+    store: createMemoryStore(),
+    between: (hub) => {
+      const secagg: ParticipantHub['secagg'] = async (clientId, frame) => {
+        await hub.secagg(clientId, frame);
+        if (frame.name !== 'unmask' || frame.round !== 1) return;
+        late();
+        throw new TacitError('ROUND_CLOSED', 'round 1.1 is not open', { where: frame.name });
+      };
+      return new Proxy(hub, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name);
+          if (name === 'secagg') return secagg;
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    },
+  });
+  await openTestBudget(site.coordinator, 3);
+  const lines: string[] = [];
+  site.coordinator.subscribe((event) => event.kind === 'log' && lines.push(event.text));
+  const run = await createTestRun(site.coordinator, { rounds: 2, join: '30s' });
+  for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
+  await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
+  expect(late).toHaveBeenCalled();
+  expect(lines.filter((line) => line.includes('sits'))).toEqual([]);
+  expect(site.coordinator.rounds(run.id)).toMatchObject([{ phase: 'done' }, { attempt: 1, funnel: { survived: 5 } }]);
+  for (const { events } of participants)
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'roundEnded', round: 1, outcome: 'released' }));
 });
 
 test('with one of the fewest gone for good the run says what it waits for, and goes on when somebody joins', async () => {
