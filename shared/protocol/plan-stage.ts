@@ -198,5 +198,6 @@ export function trainInWords(train: PlanStage['train']): string {
   if (train === 'all') return 'all weights';
   if ('layers' in train) return `layers ${train.layers.join(', ')} and head`;
   const { rank, targets, layers: where } = train.lora;
-  return `lora r${rank} on ${targets.join(', ')}${where === undefined ? '' : ` of layers ${where.join(', ')}`}`;
+  const modules = targets.length === target.options.length ? 'every linear module' : targets.join(', ');
+  return `lora r${rank} on ${modules}${where === undefined ? '' : ` of layers ${where.join(', ')}`}`;
 }
