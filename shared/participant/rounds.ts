@@ -65,7 +65,7 @@ export class Rounds {
   async #enter(signed: unknown): Promise<void> {
     const round = new RoundParticipant(this.#o.context(), signed);
     const { round: number, attempt } = round.config;
-    if (this.#round?.is(number, attempt)) return this.#round.invitedAgain();
+    if (this.#round?.is(number, attempt) && !this.#round.cancelled) return this.#round.invitedAgain();
     await this.#o.checkPlanIn(round.config);
     this.#round?.cancel();
     this.#round = undefined;
@@ -105,11 +105,11 @@ export class Rounds {
     const cancelled = this.#round?.cancelled === true;
     this.#round?.cancel();
     this.#round = undefined;
-    // The others were quicker: what this client still had to say is not needed, and how the round ended comes with its end.
-    if (connection || cancelled || code === 'ROUND_CLOSED') return;
+    // The others were quicker: nobody waits for what this client still had to say, and how the round ends comes with its end.
+    const late = code === 'ROUND_CLOSED' || code === 'SECAGG_DEADLINE';
+    if (connection || cancelled || late) return;
     if (code === 'PLAN_CLAIM_FALSE') throw error;
-    // Whoever has lost its seat is not waited for.
-    if (!code?.startsWith('SECAGG_')) await this.#sitOut(frame, absenceAfter(error));
+    await this.#sitOut(frame, absenceAfter(error));
     const reason = error instanceof TacitError ? `${error.code}: ${error.message}` : String(error);
     this.#o.emit({ kind: 'roundEnded', round: frame.round, outcome: 'aborted', reason });
   }

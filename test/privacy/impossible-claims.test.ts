@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { base64 } from '../../shared/core/bytes.ts';
 import { BudgetBook } from '../../shared/ledger/budget-book.ts';
 import { openLedger } from '../../shared/ledger/log.ts';
 import { Agreement } from '../../shared/participant/agreement.ts';
@@ -17,7 +18,16 @@ const log = () =>
 
 it('a plan that changes after consent', async () => {
   const store = createMemoryStore();
-  const consent = { run: 'r' } as never;
+  const consent = {
+    run: 'r',
+    planHash: testPlanHash,
+    policyHash: testPlanHash,
+    records: 1,
+    units: 1,
+    engine: 'none',
+    at: new Date(0).toISOString(),
+    signature: base64(new Uint8Array(64)),
+  };
   await (await ParticipantMemory.open(store)).record({ type: 'consented', run: 'r', planHash: testPlanHash, consent });
   // Also after a restart: the memory is read again. Nothing may be asked, prepared or sent.
   const never = (): never => expect.unreachable();
