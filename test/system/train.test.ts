@@ -115,7 +115,7 @@ describe('tacit train', { timeout: 300_000 }, () => {
       '--train',
       'lora:2',
       '--epochs',
-      '3',
+      '15',
       '--seed',
       's',
     ];
@@ -124,12 +124,12 @@ describe('tacit train', { timeout: 300_000 }, () => {
     const first = await train([...args, '--out', path('parts')], 4);
     expect(first.code).toBe(130);
     expect(last(first).event).toBe('interrupted');
-    const other = await train([...args, '--epochs', '4', '--out', path('parts'), '--resume']);
+    const other = await train([...args, '--epochs', '16', '--out', path('parts'), '--resume']);
     expect(other).toMatchObject({ code: 2, error: expect.stringContaining('other options') });
     const second = await train([...args, '--out', path('parts'), '--resume']);
     expect(second.code).toBe(0);
     expect(losses(first).length).toBeGreaterThanOrEqual(4);
-    expect(losses(first).length).toBeLessThan(12);
+    expect(losses(first).length).toBeLessThan(losses(whole).length);
     expect([...losses(first), ...losses(second)]).toEqual(losses(whole));
     const [parts, unbroken] = ['parts', 'whole'].map((run) => readFileSync(path(`${run}/model.safetensors`)));
     expect(parts?.equals(unbroken as Buffer)).toBe(true);
