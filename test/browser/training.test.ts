@@ -74,6 +74,7 @@ test('a browser trains in masked rounds with five Node clients, from the link to
     loraRounds: 1,
     minimum: 6,
     phase: '60s',
+    ringBits: 20,
     training: '240s',
     join: '240s',
   });
