@@ -49,7 +49,7 @@ export const runEvent: z.ZodType<RunEvent> = z.discriminatedUnion('type', [
     clientId: text,
     publicKey: text,
     organisation: text,
-    records: whole,
+    records: whole.nullable(),
     units: whole,
     engine: text,
     ledgerIndex: whole,

@@ -10,12 +10,14 @@ import type { Store, StoredEvent, StoreErrorCode } from './port.ts';
 export class EventLog<E> {
   readonly stream: string;
   readonly #store: Store;
+  readonly #schema: z.ZodType<E>;
   #head: number;
   #tail: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: Store, stream: string, head: number) {
+  private constructor(store: Store, stream: string, schema: z.ZodType<E>, head: number) {
     this.#store = store;
     this.stream = stream;
+    this.#schema = schema;
     this.#head = head;
   }
 
@@ -26,7 +28,7 @@ export class EventLog<E> {
     schema: z.ZodType<E>,
   ): Promise<{ readonly log: EventLog<E>; readonly events: readonly E[] }> {
     const stored = await store.read(stream);
-    return { log: new EventLog<E>(store, stream, stored.length), events: stored.map((s) => parsed(s, schema)) };
+    return { log: new EventLog<E>(store, stream, schema, stored.length), events: stored.map((s) => parsed(s, schema)) };
   }
 
   /** Number of events appended so far. */
@@ -34,13 +36,18 @@ export class EventLog<E> {
     return this.#head;
   }
 
-  /** Resolves when the event is durable. Calls keep their order. @throws STORE_CONFLICT when another process owns the stream */
-  append(event: E, opId?: string): Promise<void> {
-    const seq = this.#head++;
+  /**
+   * Resolves when the event is durable. Calls keep their order.
+   * @throws STORE_CONFLICT when another process owns the stream; STORE_CORRUPT, now and not at the next start, for an event that
+   *   could not be read back: nothing is written
+   */
+  async append(event: E, opId?: string): Promise<void> {
     const text = canonicalJson(event);
+    parsed({ stream: this.stream, seq: this.#head, text }, this.#schema);
+    const seq = this.#head++;
     const appended = this.#tail.then(() => this.#store.append(this.stream, seq, { opId: opId ?? `${seq}`, text }));
     this.#tail = appended;
-    return appended.then(() => undefined);
+    await appended;
   }
 }
 
@@ -49,7 +56,7 @@ export function holding<T>(fields: z.ZodRawShape): z.ZodType<T> {
   return z.looseObject(fields) as unknown as z.ZodType<T>;
 }
 
-function parsed<E>({ stream, seq, text }: StoredEvent, schema: z.ZodType<E>): E {
+function parsed<E>({ stream, seq, text }: Pick<StoredEvent, 'stream' | 'seq' | 'text'>, schema: z.ZodType<E>): E {
   let value: unknown;
   try {
     value = JSON.parse(text);
