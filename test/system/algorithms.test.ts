@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readModelFiles } from '../../coordinator/model-files.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
@@ -10,7 +10,6 @@ import type { Policy } from '../../shared/participant/policy.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { openStageModel, openTokenizer } from '../../shared/protocol/stage-model.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import { type EncodedExample, encodeRecords } from '../../shared/text/encode.ts';
 import type { TextRecord } from '../../shared/text/record.ts';
 import { trainLocally } from '../../shared/training/local.ts';
@@ -21,20 +20,13 @@ import {
   openTestBudget,
   type PlanOptions,
   planText,
-  startParticipant,
-  startTestCoordinator,
   type TestCoordinator,
-  type TestParticipant,
   until,
 } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 let site: TestCoordinator;
-const participants: TestParticipant[] = [];
-
-afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
-  await site.close();
-});
+const { participants, start, takePart } = freshSites();
 
 const server = '{ optimizer: sgd, learningRate: 1 }';
 const promise = (unit: string, more = '') =>
@@ -47,12 +39,12 @@ async function federate(
   policy: Policy = openPolicy,
   recordsOf: (index: number) => readonly TextRecord[] = (index) => madeUpMail(30, 1000 * index),
 ): Promise<string> {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3, unit);
   const run = await createTestRun(site.coordinator, plan);
   for (const index of [1, 2, 3, 4, 5]) {
     const answer = async () => ({ policy, records: recordsOf(index) });
-    participants.push(startParticipant({ link: run.link, index, answer }));
+    takePart({ link: run.link, index, answer });
   }
   const ended = (): boolean => ['finished', 'failed'].includes(site.coordinator.run(run.id)?.state ?? '');
   await until(() => ended() || participants.every((p) => p.events.some((e) => e.kind === 'refused')), 'the end');
@@ -264,7 +256,7 @@ test('four classes from CSV columns as AG News has them', async () => {
   const labels = ['World', 'Sports', 'Business', 'SciTech'];
   const task =
     '{ kind: classification, labels: [World, Sports, Business, SciTech], text: [title, description], label: class, labelValues: { "1": World, "2": Sports, "3": Business, "4": SciTech } }';
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const words = ['minister war election', 'match goal team', 'shares market profit', 'software chip space'];
   const rows = (count: number, from: number) =>
@@ -280,7 +272,7 @@ test('four classes from CSV columns as AG News has them', async () => {
       text: `${r.title}\n${r.description}`,
       label: labels[i % 4] as string,
     }));
-    participants.push(startParticipant({ link: run.link, index, texts }));
+    takePart({ link: run.link, index, texts });
   }
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the end');
   const [prediction] = await site.coordinator.predict('current', ['match goal team\nno 7']);

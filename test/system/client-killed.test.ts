@@ -5,27 +5,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, expect, test } from 'vitest';
 import type { ParticipantEvent } from '../../shared/participant/events.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
-import {
-  createTestRun,
-  jsonLines,
-  madeUpMail,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-} from '../support/federation.ts';
+import { createTestRun, jsonLines, madeUpMail, openTestBudget, type TestCoordinator } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 const bin = new URL('../../bin/tacit.js', import.meta.url).pathname;
-const participants: TestParticipant[] = [];
+const { participants, start, takePart } = freshSites();
 const children: ChildProcess[] = [];
 let site: TestCoordinator;
 
 afterEach(async () => {
-  for (const p of participants) p.stop();
   for (const c of children) c.kill('SIGKILL');
-  await site.close();
 });
 
 type Told = Omit<ParticipantEvent, 'kind'> & { readonly event: ParticipantEvent['kind']; readonly round?: number };
@@ -48,10 +37,10 @@ async function client(link: string, dir: string, killInRound?: number): Promise<
 }
 
 test('a client killed while it trains goes on as the same participant, and no round has it twice', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 7);
   const run = await createTestRun(site.coordinator, { rounds: 5, training: '20s' });
-  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
+  for (const index of [1, 2, 3, 4]) takePart({ link: run.link, index });
   const dir = mkdtempSync(join(tmpdir(), 'tacit-killed-'));
   writeFileSync(join(dir, 'mail.jsonl'), jsonLines(madeUpMail(30, 7000)));
   writeFileSync(

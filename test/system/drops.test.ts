@@ -1,24 +1,11 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { openTransport, type ParticipantTransport } from '../../shared/participant/transport.ts';
 import type { SecaggFrame } from '../../shared/protocol/messages.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, openTestBudget, type TestCoordinator, until } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 let site: TestCoordinator;
-const participants: TestParticipant[] = [];
-
-afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
-  await site.close();
-});
+const { participants, start, takePart } = freshSites();
 
 /** What the last client was about to send when it went. `upload`: after its first chunk was asked for. */
 const stages = ['advertise', 'shares', 'upload', 'masked', 'consistent', 'unmask'] as const;
@@ -40,19 +27,19 @@ test.each(['advertise', 'masked', 'unmask'] as const)(
 );
 
 test('two of five gone leave too few: the round aborts with a reason, nothing is charged for it, and the next one runs', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const run = await createTestRun(site.coordinator, { rounds: 1, phase: '5s' });
   for (const index of [1, 2, 3, 4, 5]) {
     const transport = index > 3 ? losing('shares', 'vanishes', () => participants[index - 1]?.stop()) : openTransport;
-    participants.push(startParticipant({ link: run.link, index, transport }));
+    takePart({ link: run.link, index, transport });
   }
   await until(() => site.coordinator.rounds(run.id).some((r) => r.phase === 'aborted'), 'the round to abort');
   expect(site.coordinator.rounds(run.id)[0]).toMatchObject({
     attempt: 1,
     reason: expect.stringContaining('SECAGG_COHORT_TOO_SMALL'),
   });
-  for (const index of [6, 7]) participants.push(startParticipant({ link: run.link, index }));
+  for (const index of [6, 7]) takePart({ link: run.link, index });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   const rounds = site.coordinator.rounds(run.id);
   expect(rounds.map((r) => [r.round, r.attempt, r.phase])).toEqual([
@@ -67,13 +54,11 @@ async function runWithOneLost(
   phase: string,
   training = '60s',
 ) {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const run = await createTestRun(site.coordinator, { rounds: 1, phase, training });
-  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
-  participants.push(
-    startParticipant({ link: run.link, index: 5, transport: losing(stage, how, () => participants[4]?.stop()) }),
-  );
+  for (const index of [1, 2, 3, 4]) takePart({ link: run.link, index });
+  takePart({ link: run.link, index: 5, transport: losing(stage, how, () => participants[4]?.stop()) });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   for (const p of participants.slice(0, 4)) await p.ended;
   for (const { events } of participants.slice(0, 4)) {

@@ -1,29 +1,15 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ParticipantHub } from '../../coordinator/realtime/gateway.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
-import {
-  createTestRun,
-  openPolicy,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, openPolicy, openTestBudget, type TestCoordinator, until } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 // Whole federations: as long as `until` waits.
 vi.setConfig({ testTimeout: 240_000 });
 
 let site: TestCoordinator;
-const participants: TestParticipant[] = [];
-
-afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
-  await site.close();
-});
+const { participants, start, takePart } = freshSites();
 
 /** Its engine breaks down as soon as it is to train. */
 const broken: TrainerFactory = async () => ({
@@ -34,17 +20,15 @@ const broken: TrainerFactory = async () => ({
 const closed = { ...openPolicy, hours: { from: '00:00', to: '00:00' } };
 
 test('a round does not wait for those who cannot train, and the log says why', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const lines: string[] = [];
   site.coordinator.subscribe((event) => event.kind === 'log' && lines.push(event.text));
   // Its deadline is an hour away: only the message can have ended the phase.
   const run = await createTestRun(site.coordinator, { rounds: 2, training: '1h', minimum: 6 });
-  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
-  participants.push(startParticipant({ link: run.link, index: 5, createTrainer: broken }));
-  participants.push(
-    startParticipant({ link: run.link, index: 6, answer: async () => ({ policy: closed, records: records() }) }),
-  );
+  for (const index of [1, 2, 3, 4]) takePart({ link: run.link, index });
+  takePart({ link: run.link, index: 5, createTrainer: broken });
+  takePart({ link: run.link, index: 6, answer: async () => ({ policy: closed, records: records() }) });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   const rounds = site.coordinator.rounds(run.id);
   expect(rounds.map((r) => [r.phase, r.attempt, r.funnel.survived])).toEqual([
@@ -57,8 +41,7 @@ test('a round does not wait for those who cannot train, and the log says why', a
 
 test('an answer that came after the others had finished the round is no reason to be absent from the next', async () => {
   const late = vi.fn();
-  site = await startTestCoordinator({
-    store: createMemoryStore(),
+  site = await start({
     between: (hub) => {
       const secagg: ParticipantHub['secagg'] = async (clientId, frame) => {
         await hub.secagg(clientId, frame);
@@ -79,7 +62,7 @@ test('an answer that came after the others had finished the round is no reason t
   const lines: string[] = [];
   site.coordinator.subscribe((event) => event.kind === 'log' && lines.push(event.text));
   const run = await createTestRun(site.coordinator, { rounds: 2, join: '30s' });
-  for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
+  for (const index of [1, 2, 3, 4, 5]) takePart({ link: run.link, index });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   expect(late).toHaveBeenCalled();
   expect(lines.filter((line) => line.includes('sits'))).toEqual([]);
@@ -89,24 +72,24 @@ test('an answer that came after the others had finished the round is no reason t
 });
 
 test('with one of the fewest gone for good the run says what it waits for, and goes on when somebody joins', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const run = await createTestRun(site.coordinator, { rounds: 6, join: '10m' });
-  for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
+  for (const index of [1, 2, 3, 4, 5]) takePart({ link: run.link, index });
   await until(() => site.coordinator.rounds(run.id)[0]?.phase === 'done', 'the first round');
   participants[4]?.stop();
   await until(() => site.coordinator.run(run.id)?.state === 'waiting', 'the run to wait');
   expect(site.coordinator.run(run.id)?.reason).toMatch(/^4 of 5 participants can take part; .* 1 more .* ends at 20/);
-  participants.push(startParticipant({ link: run.link, index: 6 }));
+  takePart({ link: run.link, index: 6 });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   expect(site.coordinator.run(run.id)?.reason).toBeNull();
 });
 
 test('nobody joins: the run fails at the join deadline and its budget is settled', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const run = await createTestRun(site.coordinator, { rounds: 1, join: '1s' });
-  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
+  for (const index of [1, 2, 3, 4]) takePart({ link: run.link, index });
   await until(() => site.coordinator.run(run.id)?.state === 'failed', 'the run to fail');
   expect(site.coordinator.run(run.id)?.reason).toMatch(/COHORT_TOO_SMALL.* of 5 participants/);
   expect(site.coordinator.budgets()).toMatchObject([{ spent: 0, reserved: 0, left: 3 }]);

@@ -7,19 +7,16 @@ import type { Prediction } from '../../coordinator/service.ts';
 import { readDataFiles } from '../../shared/node/data-files.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 import {
   createTestRun,
   openPolicy,
   openTestBudget,
   type PlanOptions,
-  startParticipant,
-  startTestCoordinator,
   type TestCoordinator,
-  type TestParticipant,
   until,
 } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 // Whole federations: as long as `until` waits.
 vi.setConfig({ testTimeout: 240_000 });
@@ -27,17 +24,15 @@ vi.setConfig({ testTimeout: 240_000 });
 let site: TestCoordinator;
 let folder: string;
 let reports: DataReport[] = [];
-const participants: TestParticipant[] = [];
+const { participants, start, takePart } = freshSites();
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tacit-tasks-'));
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   reports = [];
 });
 
 afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
-  await site.close();
   await rm(folder, { recursive: true });
 });
 
@@ -55,17 +50,15 @@ async function federate({ plan, csvOf, heldOut, policy = openPolicy }: Federatio
   for (const index of [1, 2, 3, 4, 5]) {
     const file = join(folder, `${index}.csv`);
     await writeFile(file, csvOf(index));
-    participants.push(
-      startParticipant({
-        link: run.link,
-        index,
-        answer: async (_, { terms }) => {
-          const { records, report } = await readDataFiles(file, recordColumns(terms.plan));
-          reports.push(report);
-          return { policy, records };
-        },
-      }),
-    );
+    takePart({
+      link: run.link,
+      index,
+      answer: async (_, { terms }) => {
+        const { records, report } = await readDataFiles(file, recordColumns(terms.plan));
+        reports.push(report);
+        return { policy, records };
+      },
+    });
   }
   await until(() => ['finished', 'failed'].includes(site.coordinator.run(run.id)?.state ?? ''), 'the end');
   for (const p of participants) expect(p.events.filter((e) => e.kind === 'failed')).toEqual([]);

@@ -6,28 +6,17 @@ import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { localTrainer } from '../../shared/participant/local-trainer.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  type PlanOptions,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, openTestBudget, type PlanOptions, type TestCoordinator, until } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 let site: TestCoordinator;
-const participants: TestParticipant[] = [];
+const { participants, start, takePart } = freshSites();
 /** What every client's trainer handed over, round by round. */
 const sums: Float32Array[][] = [[], [], [], [], []];
 
 afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
   for (const list of sums) list.length = 0;
-  await site.close();
 });
 
 function watched(index: number): TrainerFactory {
@@ -47,11 +36,10 @@ function watched(index: number): TrainerFactory {
 
 /** A run of five over a real wire, to its end; what its ledger says is checked by recomputing it. */
 async function federate(plan: PlanOptions, unit: string) {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3, unit);
   const { id, link } = await createTestRun(site.coordinator, plan);
-  for (const index of [1, 2, 3, 4, 5])
-    participants.push(startParticipant({ link, index, createTrainer: watched(index - 1) }));
+  for (const index of [1, 2, 3, 4, 5]) takePart({ link, index, createTrainer: watched(index - 1) });
   await until(() => ['finished', 'failed'].includes(site.coordinator.run(id)?.state ?? ''), 'the end');
   for (const p of participants) expect(p.events.filter((e) => e.kind === 'failed' || e.kind === 'refused')).toEqual([]);
   expect(site.coordinator.run(id)).toMatchObject({ state: 'finished', reason: null });
@@ -116,7 +104,7 @@ test('16 bits, dp-fedavg: 2 bytes a number', async () => {
 });
 
 test('a ring that cannot hold the sum is refused before anybody is asked, with what would be allowed', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const stages =
     '  - { algorithm: dp-fedsgd, train: all, rounds: 30, samplingProbability: 1, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 1 } }';

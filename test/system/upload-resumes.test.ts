@@ -1,29 +1,19 @@
 import { afterEach, expect, test } from 'vitest';
 import { openTransport, type ParticipantTransport } from '../../shared/participant/transport.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import { type CuttingProxy, startCuttingProxy } from '../support/cutting-proxy.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, openTestBudget, type TestCoordinator, until } from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
 
 let site: TestCoordinator;
 let proxy: CuttingProxy;
-const participants: TestParticipant[] = [];
+const { start, takePart } = freshSites();
 
 afterEach(async () => {
-  for (const p of participants.splice(0)) p.stop();
   await proxy.close();
-  await site.close();
 });
 
 test('an upload whose connection breaks goes on: sent again when it did not arrive, not when only the answer was lost', async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
+  site = await start();
   await openTestBudget(site.coordinator, 3);
   const run = await createTestRun(site.coordinator, { rounds: 1 });
   const { hostname: host, port } = new URL(site.url);
@@ -46,8 +36,8 @@ test('an upload whose connection breaks goes on: sent again when it did not arri
       },
     };
   };
-  for (const index of [1, 2, 3, 4]) participants.push(startParticipant({ link: run.link, index }));
-  participants.push(startParticipant({ link: run.link, index: 5, transport: breaking }));
+  for (const index of [1, 2, 3, 4]) takePart({ link: run.link, index });
+  takePart({ link: run.link, index: 5, transport: breaking });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   expect(asked).toEqual(['PUT', 'HEAD: nothing there', 'PUT', 'HEAD: there']);
   expect(proxy.cuts()).toBe(2);
