@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packageRoot } from '../../shared/node/package-root.ts';
 
@@ -32,11 +33,10 @@ export async function compileKernels(): Promise<CompiledKernel[]> {
   const compiled: CompiledKernel[] = [];
   for (const file of files) {
     const name = file.slice(0, -'.ts'.length);
-    const source = await readFile(join(sources, file), 'utf8');
     let bytes: Uint8Array | undefined;
     const options = ['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--initialMemory', '1'];
     const { error, stderr } = await asc.main([file, ...options, '--enable', 'simd', '--outFile', 'out.wasm'], {
-      readFile: (path) => (path === file ? source : null),
+      readFile: (path) => (path === file || path.startsWith('inline/') ? sourceOf(path) : null),
       writeFile: (path, contents) => {
         if (path === 'out.wasm') bytes = contents as Uint8Array;
       },
@@ -46,4 +46,13 @@ export async function compileKernels(): Promise<CompiledKernel[]> {
     compiled.push({ name, bytes });
   }
   return compiled;
+}
+
+/** A kernel, or what several of them have in line; null where the compiler looks for what is not there. */
+function sourceOf(path: string): string | null {
+  try {
+    return readFileSync(join(sources, path), 'utf8');
+  } catch {
+    return null;
+  }
 }

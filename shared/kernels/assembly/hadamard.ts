@@ -3,6 +3,7 @@
  * one memory that the host handed in; the host has checked that ranges lie inside it and that lengths of transforms are powers
  * of 4. Every number goes through the operations of the twin in ../hadamard-js.ts in the same order: both give the same bits.
  */
+import { rounded } from './inline/dither';
 
 /** out[i] = ±values[i]·factor, in float64; minus where bit i mod 32 of word ⌊i/32⌋ of `signs` is set. `values` are float32. */
 export function spread(out: usize, values: usize, signs: usize, count: usize, factor: f64): void {
@@ -87,15 +88,6 @@ function fours(at: usize, count: usize): void {
 function within(x: v128, minus: v128): v128 {
   const second = v128.xor(v128.shuffle<u64>(x, x, 1, 1), minus);
   return f64x2.add(v128.shuffle<u64>(x, x, 0, 0), second);
-}
-
-// @ts-ignore: decorator of AssemblyScript
-@inline
-function rounded(x: v128, words: v128, scale: v128): v128 {
-  const half = f64x2.splat(0.5);
-  const unit = f64x2.splat(2.3283064365386962890625e-10);
-  const u = f64x2.mul(f64x2.add(f64x2.convert_low_i32x4_u(words), half), unit);
-  return i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(x, scale), u)));
 }
 
 /** out[i] = ⌊values[i]·scale + (words[i] + ½)/2^32⌋ for float64 values, |values[i]|·scale < 2^31 − 1 (the host has checked). */

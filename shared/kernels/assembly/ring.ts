@@ -2,6 +2,7 @@
  * Arithmetic in the ring of 32-bit words, AssemblyScript. Pointers are byte offsets into the one memory that the host
  * handed in; the host has checked that ranges lie inside it. Twins in TypeScript: ../ring-js.ts.
  */
+import { rounded } from './inline/dither';
 
 /** target[i] += words[i] mod 2^32. */
 export function add(target: usize, words: usize, count: usize): void {
@@ -35,15 +36,6 @@ export function subtract(target: usize, words: usize, count: usize): void {
     target += 4;
     words += 4;
   }
-}
-
-// @ts-ignore: decorator of AssemblyScript
-@inline
-function rounded(x: v128, words: v128, scale: v128): v128 {
-  const half = f64x2.splat(0.5);
-  const unit = f64x2.splat(2.3283064365386962890625e-10);
-  const u = f64x2.mul(f64x2.add(f64x2.convert_low_i32x4_u(words), half), unit);
-  return i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(x, scale), u)));
 }
 
 /**
