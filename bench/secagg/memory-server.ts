@@ -89,6 +89,7 @@ try {
     }
     return hashes;
   };
+  for (const id of names(n)) jobs.push(() => deliver(id, session.frameFor(id) as SecaggFrame));
   for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
   const outcome = await session.outcome;
   if (outcome.kind !== 'summed' || outcome.survivors.length !== n) throw new Error(JSON.stringify(outcome));

@@ -277,12 +277,12 @@ export class RoundSession {
     for (const effect of step.effects) await this.#carryOut(effect, live);
   }
 
+  /** What was done before is not done again. Who has something to say now is asked with `frameFor`, once for all ways to get here. */
   async #replay(first: readonly ServerEffect[], events: readonly RoundEvent[]): Promise<void> {
-    const live = events.length === 0;
-    for (const effect of first) await this.#carryOut(effect, live);
+    for (const effect of first) await this.#carryOut(effect, false);
     for (const entry of events) if (entry.type === 'event') await this.#apply(entry.event, entry.at, false);
-    if (!live && this.#state.phase !== 'finished' && this.#state.phase !== 'aborted')
-      this.#arm(this.#state.phase, this.#deadlineOf(this.#state.phase));
+    const { phase } = this.#state;
+    if (phase !== 'finished' && phase !== 'aborted') this.#arm(phase, this.#deadlineOf(phase));
   }
 
   async #carryOut(effect: ServerEffect, live: boolean): Promise<void> {

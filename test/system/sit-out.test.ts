@@ -41,9 +41,11 @@ test('a round does not wait for those who cannot train, and the log says why', a
 
 test('an answer that came after the others had finished the round is no reason to be absent from the next', async () => {
   const late = vi.fn();
+  const said: string[] = [];
   site = await start({
     between: (hub) => {
       const secagg: ParticipantHub['secagg'] = async (clientId, frame) => {
+        said.push(`${frame.round} ${frame.name}`);
         await hub.secagg(clientId, frame);
         if (frame.name !== 'unmask' || frame.round !== 1) return;
         late();
@@ -65,6 +67,8 @@ test('an answer that came after the others had finished the round is no reason t
   for (const index of [1, 2, 3, 4, 5]) takePart({ link: run.link, index });
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   expect(late).toHaveBeenCalled();
+  // Everybody is invited once, and answers once.
+  expect(said.filter((message) => message === '2 advertise')).toHaveLength(5);
   expect(lines.filter((line) => line.includes('sits'))).toEqual([]);
   expect(site.coordinator.rounds(run.id)).toMatchObject([{ phase: 'done' }, { attempt: 1, funnel: { survived: 5 } }]);
   for (const { events } of participants)
