@@ -20,16 +20,16 @@ import type {
   RunView,
 } from '../shared/protocol/views.ts';
 import type { Store } from '../shared/store/port.ts';
-import { Announcements } from './announcements.ts';
-import { BudgetBoard } from './budget-board.ts';
-import { ModelLibrary } from './models.ts';
-import { commitRun } from './new-run.ts';
-import { ParticipantDesk } from './participant-desk.ts';
-import { Participants } from './participants.ts';
-import { PolicyDesk } from './policy-desk.ts';
+import { BudgetBoard } from './budgets/budget-board.ts';
+import { PolicyDesk } from './budgets/policy-desk.ts';
+import { ModelLibrary } from './models/models.ts';
+import { Announcements } from './participants/announcements.ts';
+import { ParticipantDesk } from './participants/participant-desk.ts';
+import { Participants } from './participants/participants.ts';
 import type { RoundSession } from './rounds/round-session.ts';
-import { roundViews } from './rounds/run-view.ts';
-import { Runs } from './runs.ts';
+import { commitRun } from './runs/new-run.ts';
+import { roundViews } from './runs/run-view.ts';
+import { Runs } from './runs/runs.ts';
 import type { CoordinatorService, HeldOut, InvitationRequest, Prediction, TestReport } from './service.ts';
 
 export interface CoordinatorOptions {

@@ -9,7 +9,7 @@ import { TacitError } from '../shared/core/errors.ts';
 import type { Finding } from '../shared/node/findings.ts';
 import { packageRoot } from '../shared/node/package-root.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { openConfiguredStore } from './open-store.ts';
+import { openConfiguredStore } from './store/open-store.ts';
 
 /** What this machine can do for a coordinator and a client. Tries things instead of asking about them. */
 export async function* examine(config: CoordinatorConfig): AsyncGenerator<Finding> {

@@ -13,13 +13,13 @@ import { parsePlan } from '../shared/protocol/plan.ts';
 import type { Store } from '../shared/store/port.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type Coordinator, startCoordinatorService } from './coordinator.ts';
-import { lockDataDir } from './data-dir-lock.ts';
 import { createHttpApp } from './http/app.ts';
 import { refuseUntilReady } from './http/not-ready.ts';
-import { openOwnLedger } from './key-rotation.ts';
-import { readModelFiles } from './model-files.ts';
-import { openConfiguredStore } from './open-store.ts';
+import { openOwnLedger } from './keys/key-rotation.ts';
+import { readModelFiles } from './models/model-files.ts';
 import { attachGateway } from './realtime/gateway.ts';
+import { lockDataDir } from './store/data-dir-lock.ts';
+import { openConfiguredStore } from './store/open-store.ts';
 
 export type ListenErrorCode = 'PORT_TAKEN' | 'ADDRESS_UNUSABLE';
 

@@ -9,7 +9,7 @@ import type {
   RunView,
 } from '../shared/protocol/views.ts';
 import type { Store } from '../shared/store/port.ts';
-import type { PolicyDesk } from './policy-desk.ts';
+import type { PolicyDesk } from './budgets/policy-desk.ts';
 
 /** A label with its probability, for one text. */
 export interface Prediction {

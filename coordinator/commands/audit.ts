@@ -8,12 +8,12 @@ import { openLedger } from '../../shared/ledger/log.ts';
 import { type CommandLineErrorCode, command, openTerminal } from '../../shared/node/command-line.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageVersion } from '../../shared/node/package-root.ts';
-import { type AuditDemand, type AuditReport, audit } from '../../shared/training/audit.ts';
-import { withWritableStore } from '../data-dir-lock.ts';
-import { openIdentity, passphraseFromEnvironment } from '../identity.ts';
-import { LEDGER_STREAM } from '../open-store.ts';
-import { readPlanFile } from '../plan-file.ts';
-import { writeVkey } from '../vkey.ts';
+import { type AuditDemand, type AuditReport, audit } from '../../shared/training/audit/audit.ts';
+import { openIdentity, passphraseFromEnvironment } from '../keys/identity.ts';
+import { writeVkey } from '../keys/vkey.ts';
+import { readPlanFile } from '../runs/plan-file.ts';
+import { withWritableStore } from '../store/data-dir-lock.ts';
+import { LEDGER_STREAM } from '../store/open-store.ts';
 import { configOf, withSettings } from './settings.ts';
 
 const EXAMPLE = 'tacit audit --plan plans/quickstart.yaml --data-dir tacit-data';
@@ -74,7 +74,7 @@ async function demandOf(options: Record<string, unknown>): Promise<{ demand: Aud
   } as const;
   if (typeof options['plan'] !== 'string') return { demand: { ...DEFAULTS, ...common }, planHash: null };
   const { plan } = await readPlanFile(options['plan']);
-  const { termsOf } = await import('../plan-terms.ts');
+  const { termsOf } = await import('../runs/plan-terms.ts');
   const { stages, planHash } = await termsOf(plan);
   const index = numberOf(options, 'stage') - 1;
   const [stage, computed] = [plan.stages[index], stages[index]];

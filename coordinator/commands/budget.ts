@@ -12,10 +12,10 @@ import { type CommandLineErrorCode, command, openTerminal } from '../../shared/n
 import { readYamlFile } from '../../shared/node/documents.ts';
 import { table } from '../../shared/node/format.ts';
 import { openKeystore } from '../../shared/node/keystore.ts';
-import { type Approval, approve, openingEntry } from '../budget-opening.ts';
+import { type Approval, approve, openingEntry } from '../budgets/budget-opening.ts';
 import { parsedDocument } from '../documents.ts';
-import { passphraseFromEnvironment } from '../identity.ts';
-import { LEDGER_STREAM, openConfiguredStore } from '../open-store.ts';
+import { passphraseFromEnvironment } from '../keys/identity.ts';
+import { LEDGER_STREAM, openConfiguredStore } from '../store/open-store.ts';
 import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 import { configOf, withSettings } from './settings.ts';
 import { type Written, writing } from './writing.ts';

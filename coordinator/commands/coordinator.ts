@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { command, openTerminal } from '../../shared/node/command-line.ts';
-import { passphraseFromEnvironment } from '../identity.ts';
+import { passphraseFromEnvironment } from '../keys/identity.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { ALL_SETTINGS, configOf, withSettings } from './settings.ts';
 

@@ -5,7 +5,7 @@ import { formatBytes, formatDelta, table } from '../../shared/node/format.ts';
 import { parsePlan } from '../../shared/protocol/plan.ts';
 import { clipOf, releasesOf, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { Terms } from '../../shared/protocol/terms.ts';
-import { readPlanFile } from '../plan-file.ts';
+import { readPlanFile } from '../runs/plan-file.ts';
 
 /** `tacit plan`: what a plan would commit to. Nothing is spent, nobody is asked. */
 export function planCommand(): Command {
@@ -23,7 +23,7 @@ export function planCommand(): Command {
         options.epsilon === undefined
           ? read
           : parsePlan({ ...read, privacy: { ...read.privacy, epsilon: Number(options.epsilon) } }, file);
-      const { termsOf } = await import('../plan-terms.ts');
+      const { termsOf } = await import('../runs/plan-terms.ts');
       const terms = await termsOf(plan);
       const { stages, guarantees, planHash } = terms;
       const terminal = openTerminal(options.json === true);

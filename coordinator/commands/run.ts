@@ -3,7 +3,7 @@ import { command, openTerminal, type Terminal } from '../../shared/node/command-
 import { readTextFile } from '../../shared/node/documents.ts';
 import { formatDelta, table } from '../../shared/node/format.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
-import { readPlanFile } from '../plan-file.ts';
+import { readPlanFile } from '../runs/plan-file.ts';
 import { type RemoteOptions, remoteOf, withRemote } from './remote.ts';
 
 /** Both files together stay below what the coordinator takes. */

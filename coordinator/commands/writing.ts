@@ -1,9 +1,9 @@
 import { systemRng } from '../../shared/core/rng.ts';
 import type { Ledger } from '../../shared/ledger/log.ts';
 import type { CoordinatorConfig } from '../config.ts';
-import { DataDirInUse, withWritableStore } from '../data-dir-lock.ts';
-import { passphraseFromEnvironment } from '../identity.ts';
-import { openOwnLedger } from '../key-rotation.ts';
+import { passphraseFromEnvironment } from '../keys/identity.ts';
+import { openOwnLedger } from '../keys/key-rotation.ts';
+import { DataDirInUse, withWritableStore } from '../store/data-dir-lock.ts';
 import { remoteOf } from './remote.ts';
 
 /** What the coordinator answers to a decision. */

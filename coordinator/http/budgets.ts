@@ -7,7 +7,7 @@ import {
   budgetOpeningSchema,
   handoverSchema,
 } from '../../shared/ledger/entries.ts';
-import { openingEntry } from '../budget-opening.ts';
+import { openingEntry } from '../budgets/budget-opening.ts';
 import type { CoordinatorService } from '../service.ts';
 import { mustBeOperator, requireOperator } from './auth.ts';
 import { HTTP_LIMITS } from './limits.ts';

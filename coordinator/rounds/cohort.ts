@@ -2,8 +2,8 @@ import { isoTime } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import { shuffle } from '../../shared/core/rng.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
+import type { RunJournal } from '../runs/run-journal.ts';
 import { survivorsNeeded } from './round-config.ts';
-import type { RunJournal } from './run-journal.ts';
 
 const WAIT_MS = 100;
 /** Secure aggregation is not opened for fewer. */

@@ -3,10 +3,10 @@ import type { Plan } from '../../shared/protocol/plan.ts';
 import { trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import type { TaskMetrics } from '../../shared/training/task-metrics.ts';
+import type { RunJournal } from '../runs/run-journal.ts';
+import { type RunRecord, stageOfRound } from '../runs/run-log.ts';
 import type { TestReport, TestScore } from '../service.ts';
 import type { GlobalModel } from './global-model.ts';
-import type { RunJournal } from './run-journal.ts';
-import { type RunRecord, stageOfRound } from './run-log.ts';
 
 export type Evaluated = RunRecord['evaluations'][number];
 

@@ -13,7 +13,7 @@ import type { Tokenizer } from '../../shared/text/tokenizer.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
 import { createFeatureCache, type FeatureCache } from '../../shared/training/features.ts';
 import { BERT_TASK, type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
-import { prediction } from '../local-model.ts';
+import { prediction } from '../models/local-model.ts';
 import type { Prediction } from '../service.ts';
 
 interface OpenStage extends StageModel {

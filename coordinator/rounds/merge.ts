@@ -10,10 +10,10 @@ import { clipOf, weightingOf } from '../../shared/protocol/plan-stage.ts';
 import { rotationSeed } from '../../shared/secagg/keys.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
 import { learningRateAt } from '../../shared/training/schedules.ts';
+import type { RunJournal } from '../runs/run-journal.ts';
+import type { ConsentedClient, ModelPointer } from '../runs/run-log.ts';
 import { decodeOptimizerState, encodeOptimizerState } from './optimizer-state.ts';
 import type { RoundOutcome } from './round-session.ts';
-import type { RunJournal } from './run-journal.ts';
-import type { ConsentedClient, ModelPointer } from './run-log.ts';
 
 /** A merged model that nobody may see before its ledger entry is durable: only `release` can publish it. */
 export interface Merged {

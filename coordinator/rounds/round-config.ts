@@ -6,8 +6,8 @@ import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts
 import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import { chunkBytesOf } from '../../shared/secagg/upload-shape.ts';
-import type { RunJournal } from './run-journal.ts';
-import type { RunRecord } from './run-log.ts';
+import type { RunJournal } from '../runs/run-journal.ts';
+import type { RunRecord } from '../runs/run-log.ts';
 
 /** Everything that a session's participants must agree on before the first key goes out. Allows what it names to be downloaded. */
 export async function roundConfig(

@@ -7,11 +7,11 @@ import { epsilonAfter, stageMechanism } from '../../shared/protocol/commitment.t
 import { promiseOf } from '../../shared/protocol/plan.ts';
 import type { RoundView } from '../../shared/protocol/views.ts';
 import { survivorsHash } from '../../shared/secagg/messages.ts';
+import type { RunJournal } from '../runs/run-journal.ts';
+import type { RunRecord } from '../runs/run-log.ts';
 import { type Merged, merge, type Summed } from './merge.ts';
 import type { RoundOutcome, RoundSession } from './round-session.ts';
 import { roundSummary } from './round-summary.ts';
-import type { RunJournal } from './run-journal.ts';
-import type { RunRecord } from './run-log.ts';
 
 /** Sum → mean → server step → entry → publication, in that order only. */
 export async function release(journal: RunJournal, session: RoundSession, outcome: Summed): Promise<void> {

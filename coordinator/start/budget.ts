@@ -3,7 +3,7 @@ import { signerFromSeed } from '../../shared/core/signing.ts';
 import { BudgetBook } from '../../shared/ledger/budget-book.ts';
 import { decimal } from '../../shared/ledger/decimal.ts';
 import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
-import { approve, openingEntry } from '../budget-opening.ts';
+import { approve, openingEntry } from '../budgets/budget-opening.ts';
 import type { Coordinator } from '../coordinator.ts';
 
 /**

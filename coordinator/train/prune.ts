@@ -10,7 +10,7 @@ import { logitsOf } from '../../shared/training/evaluate.ts';
 import { trainLocally } from '../../shared/training/local.ts';
 import { keptMask } from '../../shared/training/pruning.ts';
 import { type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
-import { requireClassifier, taskOf } from '../local-model.ts';
+import { requireClassifier, taskOf } from '../models/local-model.ts';
 import { readTrainData } from './data.ts';
 import { parseSettings, TRAIN_DEFAULTS } from './settings.ts';
 

@@ -17,7 +17,7 @@ import { type LocalTraining, stepsOf } from '../../shared/training/local.ts';
 import type { Schedule } from '../../shared/training/schedules.ts';
 import { BERT_TASK, type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
 import { unitsOf } from '../../shared/training/units.ts';
-import { readModelFiles } from '../model-files.ts';
+import { readModelFiles } from '../models/model-files.ts';
 import { labelsInData, readTrainData } from './data.ts';
 import { type LocalPromise, localPromise } from './promise.ts';
 import type { TrainSettings } from './settings.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { approve } from '../../coordinator/budget-opening.ts';
+import { approve } from '../../coordinator/budgets/budget-opening.ts';
 import { base64, fromBase64 } from '../../shared/core/bytes.ts';
 import { canonicalBytes, canonicalJson } from '../../shared/core/canonical.ts';
 import { sha256Hex } from '../../shared/core/hash.ts';

@@ -5,8 +5,8 @@
 import process from 'node:process';
 import { seededRng, systemRng } from '../../shared/core/rng.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
-import { type AuditDemand, audit } from '../../shared/training/audit.ts';
-import type { RoundParts } from '../../shared/training/audit-run.ts';
+import { type AuditDemand, audit } from '../../shared/training/audit/audit.ts';
+import type { RoundParts } from '../../shared/training/audit/audit-run.ts';
 import { FAULTS, faulty } from '../support/audit-faults.ts';
 
 const base = { samplingProbability: 0.01, l2Clip: 0.1, clients: 3, delta: 1e-5, confidence: 0.95 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRng } from '../../shared/core/rng.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
-import { type AuditDemand, audit } from '../../shared/training/audit.ts';
+import { type AuditDemand, audit } from '../../shared/training/audit/audit.ts';
 import { FAULTS, faulty } from '../support/audit-faults.ts';
 
 // The small version of `npm run audit`: few canaries, the same four faults.

@@ -1,6 +1,6 @@
 import { type Rng, seededRng, shuffle } from '../../shared/core/rng.ts';
 import type { MechanismParameters } from '../../shared/privacy/mechanism.ts';
-import type { RoundParts } from '../../shared/training/audit-run.ts';
+import type { RoundParts } from '../../shared/training/audit/audit-run.ts';
 import { clippedGradientSum } from '../../shared/training/dp-fedsgd.ts';
 import { noisySum } from '../../shared/training/noise.ts';
 import { poissonSample } from '../../shared/training/sampling.ts';

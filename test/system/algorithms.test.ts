@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readModelFiles } from '../../coordinator/model-files.ts';
+import { readModelFiles } from '../../coordinator/models/model-files.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
 import type { Entry, EntryKind } from '../../shared/ledger/entries.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { readModelFiles } from '../../coordinator/model-files.ts';
+import { readModelFiles } from '../../coordinator/models/model-files.ts';
 import { readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { runEvent } from '../../coordinator/rounds/run-events.ts';
+import { runEvent } from '../../coordinator/runs/run-events.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import { bytesToFloat32 } from '../../shared/tensor/float32.ts';

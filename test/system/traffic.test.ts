@@ -1,6 +1,6 @@
 import { createConnection, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readModelFiles } from '../../coordinator/model-files.ts';
+import { readModelFiles } from '../../coordinator/models/model-files.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { prepareMail } from '../../shared/node/datasets/spam-assassin.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { exportBundle } from '../../../shared/ledger/bundle.ts';
 import { command, openTerminal } from '../../../shared/node/command-line.ts';
 import { writeBundle } from '../../../shared/node/directory-files.ts';
-import { readVkey } from '../../vkey.ts';
+import { readVkey } from '../../keys/vkey.ts';
 import { withSettings } from '../settings.ts';
 import { STORE_SETTINGS, withReader } from './reader.ts';
 

@@ -1,5 +1,5 @@
 import { LedgerReader } from '../../../shared/ledger/reader.ts';
-import { LEDGER_STREAM, openConfiguredStore } from '../../open-store.ts';
+import { LEDGER_STREAM, openConfiguredStore } from '../../store/open-store.ts';
 import { configOf } from '../settings.ts';
 
 export const STORE_SETTINGS = ['dataDir', 'store', 'origin'] as const;

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { systemRng } from '../../../shared/core/rng.ts';
 import { command, openTerminal } from '../../../shared/node/command-line.ts';
-import { withWritableStore } from '../../data-dir-lock.ts';
-import { passphraseFromEnvironment } from '../../identity.ts';
-import { rotateKey } from '../../key-rotation.ts';
+import { passphraseFromEnvironment } from '../../keys/identity.ts';
+import { rotateKey } from '../../keys/key-rotation.ts';
+import { withWritableStore } from '../../store/data-dir-lock.ts';
 import { configOf, withSettings } from '../settings.ts';
 import { STORE_SETTINGS } from './reader.ts';
 

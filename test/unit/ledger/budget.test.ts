@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { setApprovers } from '../../../coordinator/approvers.ts';
-import { approveChange } from '../../../coordinator/budget-opening.ts';
+import { setApprovers } from '../../../coordinator/budgets/approvers.ts';
+import { approveChange } from '../../../coordinator/budgets/budget-opening.ts';
 import { base64 } from '../../../shared/core/bytes.ts';
 import type { BudgetStatus } from '../../../shared/ledger/budget.ts';
 import { BudgetBook } from '../../../shared/ledger/budget-book.ts';

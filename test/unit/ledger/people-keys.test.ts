@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rotateApprover } from '../../../coordinator/approvers.ts';
+import { rotateApprover } from '../../../coordinator/budgets/approvers.ts';
 import { base64, hex } from '../../../shared/core/bytes.ts';
 import { BudgetBook } from '../../../shared/ledger/budget-book.ts';
 import { exportBundle } from '../../../shared/ledger/bundle.ts';

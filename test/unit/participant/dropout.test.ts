@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readModelFiles } from '../../../coordinator/model-files.ts';
+import { readModelFiles } from '../../../coordinator/models/model-files.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
 import { parseYaml } from '../../../shared/node/documents.ts';
 import { onnxCpuEngine } from '../../../shared/node/engines.ts';

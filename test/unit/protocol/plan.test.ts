@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { planEntry } from '../../../coordinator/plan-entry.ts';
+import { planEntry } from '../../../coordinator/runs/plan-entry.ts';
 import { newBertConfig } from '../../../shared/bert/config.ts';
 import { loraModules } from '../../../shared/bert/lora.ts';
 import type { LoraSpec } from '../../../shared/bert/types.ts';

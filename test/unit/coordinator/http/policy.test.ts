@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { BudgetBoard } from '../../../../coordinator/budget-board.ts';
-import { type Approval, approve, approveChange } from '../../../../coordinator/budget-opening.ts';
-import { PolicyDesk } from '../../../../coordinator/policy-desk.ts';
+import { BudgetBoard } from '../../../../coordinator/budgets/budget-board.ts';
+import { type Approval, approve, approveChange } from '../../../../coordinator/budgets/budget-opening.ts';
+import { PolicyDesk } from '../../../../coordinator/budgets/policy-desk.ts';
 import { base64 } from '../../../../shared/core/bytes.ts';
 import { canonicalBytes } from '../../../../shared/core/canonical.ts';
 import { sha256Hex } from '../../../../shared/core/hash.ts';

@@ -1,0 +1,76 @@
+import { type ModelDirectory, readModelDirectory } from '../../shared/bert/directory.ts';
+import { type BertTask, createBert } from '../../shared/bert/model.ts';
+import { TacitError } from '../../shared/core/errors.ts';
+import { systemRng } from '../../shared/core/rng.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { openTokenizer } from '../../shared/protocol/stage-model.ts';
+import { logitsOf } from '../../shared/training/evaluate.ts';
+import type { Prediction } from '../service.ts';
+import { readModelFiles } from './model-files.ts';
+
+/** The task that a checkpoint says its numbers are for (`problem_type`). */
+export function taskOf({ config }: ModelDirectory): BertTask {
+  const type = config.raw['problem_type'];
+  if (type === 'regression') return 'regression';
+  return type === 'multi_label_classification' ? 'multi_label' : 'single_label';
+}
+
+/** @throws FILE_*, HUB_*, BERT_*, SAFETENSORS_* */
+export async function readLocalModel(from: string): Promise<ModelDirectory> {
+  return readModelDirectory(await readModelFiles(from));
+}
+
+/** @throws BERT_WEIGHTS_MISSING for a model without a classifier */
+export function requireClassifier({ weights }: ModelDirectory, where: string): number {
+  const labels = weights.get('classifier.weight')?.shape[0];
+  if (labels !== undefined) return labels;
+  throw new TacitError('BERT_WEIGHTS_MISSING', 'the checkpoint has no tensor classifier.weight', {
+    where,
+    fix: 'It was not trained for a task yet: "tacit train" does that.',
+  });
+}
+
+/** Label and scores of each text: probabilities, or for regression the numbers themselves. */
+export async function predictLocally(from: string, texts: readonly string[], engine: Engine): Promise<Prediction[]> {
+  const directory = await readLocalModel(from);
+  const { config, weights, head, tokenizer } = directory;
+  const labels = requireClassifier(directory, from);
+  const names = config.labelNames ?? Array.from({ length: labels }, (_, i) => `LABEL_${i}`);
+  const task = taskOf(directory);
+  const pieces = openTokenizer(tokenizer);
+  const shape = { batch: Math.min(16, Math.max(1, texts.length)), tokens: Math.min(512, config.maxPositions) };
+  const bert = await createBert({
+    engine,
+    config,
+    weights,
+    head,
+    labels,
+    task,
+    trainable: 'head',
+    shape,
+    rng: systemRng,
+  });
+  try {
+    const examples = texts.map((text) => ({ ids: pieces.encode(text, shape.tokens).ids, label: 0 }));
+    const logits = await logitsOf(bert, examples, labels, shape);
+    return texts.map((_, i) => prediction(task, names, logits.subarray(i * labels, (i + 1) * labels)));
+  } finally {
+    await bert.dispose();
+  }
+}
+
+/** What one text's logits say. Multi-label: every label of probability above one half, joined by `;`. */
+export function prediction(task: BertTask, names: readonly string[], logits: Float32Array): Prediction {
+  const most = Math.max(...logits);
+  const total = logits.reduce((sum, z) => sum + Math.exp(z - most), 0);
+  const score = (z: number): number => {
+    if (task === 'regression') return z;
+    return task === 'multi_label' ? 1 / (1 + Math.exp(-z)) : Math.exp(z - most) / total;
+  };
+  const scores = Object.fromEntries(names.map((name, i) => [name, score(logits[i] as number)]));
+  const chosen =
+    task === 'multi_label'
+      ? names.filter((_, i) => (logits[i] as number) > 0)
+      : [names[logits.indexOf(most)] as string];
+  return { label: chosen.join(';'), scores };
+}
