@@ -39,6 +39,7 @@ interface MessagePort {
 }
 declare class MessageChannel {
   readonly port1: MessagePort;
+  readonly port2: MessagePort;
 }
 declare const performance: { now(): number };
 interface AbortSignal {

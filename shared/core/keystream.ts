@@ -11,8 +11,13 @@ export type Keystream = (block: number, count: number, lane?: number) => Begun;
 /** Leaves the words that were begun in `into`, which is as long. */
 export type Begun = (into: Uint32Array) => Promise<void>;
 
-const MOST_BYTES = 1 << 20;
-const zeros = new Uint8Array(MOST_BYTES);
+const zeros = new Uint8Array(1 << 20);
+
+/**
+ * Bytes that WebCrypto is asked for at a time. Chromium makes three buffers of that size: in its allocator's buckets they are
+ * the same warm ones again, above 1 MB every page of each is mapped afresh, which takes ten times as long as AES.
+ */
+const PIECE_BYTES = 1 << 18;
 
 function counterAt(block: number, lane: number): Uint8Array {
   const counter = new Uint8Array(16);
@@ -25,12 +30,17 @@ function counterAt(block: number, lane: number): Uint8Array {
 async function webCryptoStream(subtle: NonNullable<typeof crypto.subtle>, key: Uint8Array): Promise<Keystream> {
   const cryptoKey = await subtle.importKey('raw', key, 'AES-CTR', false, ['encrypt']);
   return (block, count, lane = 0) => {
-    const algorithm = { name: 'AES-CTR', counter: counterAt(block, lane), length: 64 };
-    const made = subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, 4 * count));
+    const pieces: Promise<ArrayBuffer>[] = [];
+    for (let at = 0; at < 4 * count; at += PIECE_BYTES) {
+      const algorithm = { name: 'AES-CTR', counter: counterAt(block + at / 16, lane), length: 64 };
+      pieces.push(subtle.encrypt(algorithm, cryptoKey, zeros.subarray(0, Math.min(PIECE_BYTES, 4 * count - at))));
+    }
     return async (into) => {
-      const bytes = new Uint8Array(await made);
-      into.set(littleEndianWords(bytes));
-      free(bytes);
+      for (const [i, piece] of pieces.entries()) {
+        const bytes = new Uint8Array(await piece);
+        into.set(littleEndianWords(bytes), (i * PIECE_BYTES) / 4);
+        free(bytes);
+      }
     };
   };
 }

@@ -1,25 +1,14 @@
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import { caseFiles } from '../support/case-files.ts';
-import { launchChromium } from '../support/chromium.ts';
 import type { CaseRequest, CaseResult } from './harness/engine-worker.ts';
 import type { Harness } from './harness/main.ts';
-import { openPage } from './open-pages.ts';
-import { serveHarness } from './serve-harness.ts';
+import { sharedHarness } from './serve-harness.ts';
 
 declare const harness: Harness;
 
-let browser: Browser;
-let server: Awaited<ReturnType<typeof serveHarness>>;
-
-beforeAll(async () => {
-  [browser, server] = await Promise.all([launchChromium(), serveHarness()]);
-});
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
+const openHarness = sharedHarness();
 
 const CASES = ['tfjs wasm', 'tfjs webgl'].flatMap((engine) =>
   ['bert-tiny', 'lora-tiny'].map((directory) => [engine, directory] as const),
@@ -28,7 +17,7 @@ const CASES = ['tfjs wasm', 'tfjs webgl'].flatMap((engine) =>
 describe('engines in a worker of Chromium', () => {
   it.each(CASES)('%s agrees with the vectors of %s', async (engine, directory) => {
     const files = [...caseFiles(join(import.meta.dirname, '..', 'vectors', directory)).keys()];
-    const { page, complaints } = await openPage(browser, server.url);
+    const { page, complaints } = await openHarness();
     const result = await check(page, { engine, directory, files });
     expect(result).toHaveProperty('findings');
     const { findings } = result as Extract<CaseResult, { findings: unknown }>;
@@ -42,7 +31,7 @@ describe('engines in a worker of Chromium', () => {
   });
 
   it('the worker takes the fastest engine whose gradients are right, and says why not the others', async () => {
-    const { page, complaints } = await openPage(browser, server.url);
+    const { page, complaints } = await openHarness();
     const result = await check(page, { engine: 'choose', directory: '', files: [] });
     expect(result).toHaveProperty('report');
     const { report, engine, secondsPerExample } = result as Extract<CaseResult, { report: unknown }>;
@@ -62,7 +51,7 @@ describe('engines in a worker of Chromium', () => {
   });
 
   it('a context lost in the middle of a round: the step is done again elsewhere, and no example counts twice', async () => {
-    const { page } = await openPage(browser, server.url);
+    const { page } = await openHarness();
     const result = await check(page, { engine: 'lose context', directory: '', files: [] });
     expect(result).toMatchObject({ switches: ['tfjs webgl → tfjs wasm'], examples: 11 });
     expect((result as { difference: number }).difference).toBeLessThan(1e-3);

@@ -4,8 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
+import type { Browser } from 'playwright-core';
 import { build } from 'vite';
+import { afterAll, beforeAll } from 'vitest';
 import { securityHeaders } from '../../coordinator/http/headers.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { type OpenPage, openPage } from './open-pages.ts';
 
 const ROOT = join(import.meta.dirname, 'harness');
 const VECTORS = join(import.meta.dirname, '..', 'vectors');
@@ -31,4 +35,18 @@ export async function serveHarness(): Promise<{ url: string; close(): Promise<vo
       await rm(outDir, { recursive: true, force: true });
     },
   };
+}
+
+/** Serves the harness to the tests of a file, and opens it for them in a Chromium that they share. */
+export function sharedHarness(): () => Promise<OpenPage> {
+  let browser: Browser;
+  let server: Awaited<ReturnType<typeof serveHarness>>;
+  beforeAll(async () => {
+    [browser, server] = await Promise.all([launchChromium(), serveHarness()]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.close();
+  });
+  return () => openPage(browser, server.url);
 }

@@ -2,6 +2,7 @@ import { openIdentity } from '../../../client-browser/worker/identity.ts';
 import { openIndexedDbStore } from '../../../client-browser/worker/indexeddb-store.ts';
 import { base64, fromBase64 } from '../../../shared/core/bytes.ts';
 import { errorCode } from '../../../shared/core/errors.ts';
+import { free } from '../../../shared/core/free.ts';
 import { systemRng } from '../../../shared/core/rng.ts';
 import type { RingBits } from '../../../shared/kernels/packing.ts';
 import type { Store } from '../../../shared/store/port.ts';
@@ -14,6 +15,7 @@ export interface Harness {
   callStore(store: number, method: keyof Store, args: readonly unknown[]): Promise<StoreAnswer>;
   checkEngine(request: CaseRequest): Promise<CaseResult>;
   uploadHashes(ringBits: RingBits): Promise<string[]>;
+  lengthOnceFreed(): Promise<number>;
   identity(): Promise<{ readonly publicKey: string; readonly sealed: boolean }>;
 }
 
@@ -46,6 +48,11 @@ const harness: Harness = {
     });
   },
   uploadHashes: seededUpload,
+  async lengthOnceFreed() {
+    const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(1)));
+    free(bytes);
+    return bytes.length;
+  },
   async identity() {
     const { signer, sealed } = await openIdentity(systemRng);
     return { publicKey: base64(signer.publicKey), sealed };
