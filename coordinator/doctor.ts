@@ -72,7 +72,7 @@ const FIXES: Readonly<Record<string, string>> = {
     'For an NVIDIA GPU: npm rebuild @tensorflow/tfjs-node-gpu, with access to its download (docs/NATIVE.md).',
   'tfjs tensorflow': 'For native TensorFlow: node native/install.mjs (docs/NATIVE.md).',
   'onnx cuda':
-    'For an NVIDIA GPU: reinstall onnxruntime-node without onnxruntime_node_install=skip, with access to its download.',
+    'For an NVIDIA GPU: node node_modules/onnxruntime-node/script/install --onnxruntime-node-install=cuda12, with access to its download.',
 };
 
 /** Writes a row and a blob, reads them back; for the embedded store in a directory of its own. */
