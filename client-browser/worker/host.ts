@@ -84,8 +84,8 @@ export class WorkerHost {
       case 'leave':
         return this.#end();
       case 'exportAccount':
-        return this.#withOwnStore(async (store, { signer }) => {
-          this.#ports.post({ kind: 'accountFile', zip: await accountZip(store, signer.publicKey) });
+        return this.#withOwnStore(async (store) => {
+          this.#ports.post({ kind: 'accountFile', zip: await accountZip(store) });
         });
       case 'forget':
         await this.#end();
@@ -127,7 +127,7 @@ export class WorkerHost {
     const { post, rng, clock } = this.#ports;
     const identity = await this.#ports.openIdentity();
     post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
-    await this.#tellAccount(store, identity);
+    await this.#tellAccount(store);
     const engine = await this.#chooseEngine(avoid);
     const events = this.#ports.runParticipant({
       link,
@@ -144,20 +144,20 @@ export class WorkerHost {
     });
     for await (const event of events) {
       post({ kind: 'session', event });
-      if (ACCOUNT_CHANGES.includes(event.kind)) await this.#tellAccount(store, identity);
+      if (ACCOUNT_CHANGES.includes(event.kind)) await this.#tellAccount(store);
     }
   }
 
-  async #tellAccount(store: Store, { signer }: Identity): Promise<void> {
-    const account = await accountOf(store, signer.publicKey);
+  async #tellAccount(store: Store): Promise<void> {
+    const account = await accountOf(store);
     if (account !== undefined) this.#ports.post({ kind: 'account', account });
   }
 
   /** Beside a session, or after it. */
-  async #withOwnStore(use: (store: Store, identity: Identity) => Promise<void>): Promise<void> {
+  async #withOwnStore(use: (store: Store) => Promise<void>): Promise<void> {
     const store = await this.#ports.openStore();
     try {
-      await use(store, await this.#ports.openIdentity());
+      await use(store);
     } finally {
       await store.close();
     }

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { parseDocument } from 'yaml';
+import { type Document, isCollection, LineCounter, parseDocument, visit } from 'yaml';
 import { TacitError } from '../core/errors.ts';
 
 export type DocumentErrorCode = 'FILE_MISSING' | 'FILE_UNREADABLE' | 'FILE_TOO_LARGE' | 'DOCUMENT_INVALID';
@@ -39,9 +39,12 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
 
 /** A YAML (or JSON, its subset) document. @throws DOCUMENT_INVALID with line and column of every problem */
 export function parseYaml(text: string, where: string): unknown {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    const problems = document.errors.map((e) => e.message.split('\n')[0]).join('; ');
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, lineCounter });
+  const problems = [...document.errors.map((e) => e.message.split('\n')[0]), ...unnamed(document, lineCounter)].join(
+    '; ',
+  );
+  if (problems !== '') {
     throw new TacitError<DocumentErrorCode>('DOCUMENT_INVALID', problems, { where, fix: 'Write it as YAML or JSON.' });
   }
   try {
@@ -53,6 +56,19 @@ export function parseYaml(text: string, where: string): unknown {
       cause,
     });
   }
+}
+
+/** A list or mapping in the place of a name: `{ [ham, spam]: 1 }`, or `{ { x } }`. YAML allows it; no document of ours has a use for it. */
+function unnamed(document: Document, lines: LineCounter): string[] {
+  const problems: string[] = [];
+  visit(document, {
+    Pair(_, { key }) {
+      if (!isCollection(key)) return;
+      const { line, col } = lines.linePos(key.range?.[0] ?? 0);
+      problems.push(`a name is expected, not a list or mapping, at line ${line}, column ${col}`);
+    },
+  });
+  return problems;
 }
 
 /** {@link readTextFile}, then {@link parseYaml}. */

@@ -273,6 +273,29 @@ describe('report, registry, reconcile', () => {
     expect(record.deployment.deployment_model.model_name).toBe('Federated');
   });
 
+  it('a site exports its own account, which an auditor verifies by its own key and holds against the coordinator’s', async () => {
+    const done = await tacit('ledger', 'export', '--site', 'site-2', '--out', 'site-2.zip', '--json');
+    expect(done).toMatchObject({ code: 0 });
+    const { vkey: siteKey, entries } = JSON.parse(done.out) as { vkey: string; entries: number };
+    expect(siteKey).toMatch(/^tacit\.client\//);
+    const verified = await tacit('ledger', 'verify', 'site-2.zip', '--vkey', siteKey);
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining(`${entries} entries`) });
+    expect(verified.out).toMatch(/: verified$/m);
+    // The other site's key is not this one's.
+    const other = await tacit('ledger', 'export', '--site', 'site-1', '--out', 'site-1-bundle', '--json');
+    const { vkey: otherKey } = JSON.parse(other.out) as { vkey: string };
+    const wrong = await tacit('ledger', 'verify', 'site-2.zip', '--vkey', otherKey);
+    expect(wrong.out).not.toMatch(/: verified$/m);
+    expect(await tacit('ledger', 'reconcile', 'bundle', '--site', 'site-2.zip', '--vkey', vkey)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('they agree'),
+    });
+    expect(await tacit('ledger', 'export', '--site', 'nowhere', '--out', 'x')).toMatchObject({
+      code: 2,
+      out: expect.stringContaining('FILE_MISSING: this is not the state folder of a client'),
+    });
+  });
+
   it('a site and the coordinator agree, until one of them says something else', async () => {
     const agrees = await tacit('ledger', 'reconcile', 'bundle', '--site', 'site-1', '--vkey', vkey);
     console.log(agrees.out);

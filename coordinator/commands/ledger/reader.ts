@@ -5,14 +5,14 @@ import { configOf } from '../settings.ts';
 export const STORE_SETTINGS = ['dataDir', 'store', 'origin'] as const;
 
 /** The configured coordinator's ledger, read only: needs neither its key nor its passphrase. */
-export async function withReader(
+export async function withReader<T>(
   options: Readonly<Record<string, unknown>>,
-  use: (reader: LedgerReader, store: Awaited<ReturnType<typeof openConfiguredStore>>, dataDir: string) => Promise<void>,
-): Promise<void> {
+  use: (reader: LedgerReader, store: Awaited<ReturnType<typeof openConfiguredStore>>, dataDir: string) => Promise<T>,
+): Promise<T> {
   const { config } = await configOf(options);
   const store = await openConfiguredStore(config);
   try {
-    await use(
+    return await use(
       await LedgerReader.openReader({ store, stream: LEDGER_STREAM, origin: config.origin }),
       store,
       config.dataDir,

@@ -1,19 +1,15 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { TacitError } from '../../../shared/core/errors.ts';
 import { type BundleEntry, type BundleFiles, bundleEntries, bundleText } from '../../../shared/ledger/bundle.ts';
 import { peekCheckpoint } from '../../../shared/ledger/checkpoint.ts';
 import { MerkleTree } from '../../../shared/ledger/merkle.ts';
-import { LedgerReader } from '../../../shared/ledger/reader.ts';
 import { verifyBundle } from '../../../shared/ledger/verify.ts';
 import { command, openTerminal, type Terminal } from '../../../shared/node/command-line.ts';
 import { readBundle } from '../../../shared/node/directory-files.ts';
-import { openSqliteStore } from '../../../shared/node/store/sqlite.ts';
-import { OWN_LEDGER_STREAM } from '../../../shared/participant/own-ledger.ts';
 import { type LedgerSide, type Reconciliation, reconcile } from '../../../shared/participant/reconcile.ts';
 import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
 import { readLedger } from './read-ledger.ts';
+import { isSite, withSiteLedger } from './site.ts';
 import type { VerifyErrorCode } from './verify.ts';
 
 const SITE_BYTES = 2 ** 28;
@@ -80,17 +76,10 @@ function side(origin: string, entries: readonly BundleEntry[]): LedgerSide {
   return { origin, size: tree.size, entries, root: (size) => tree.root(size) };
 }
 
-/** Out of a state folder, read only and without the site's key, or out of an export of it. */
+/** Out of a state folder, or out of an export of it. */
 async function siteLedger(dir: string): Promise<LedgerSide> {
-  if (!existsSync(join(dir, 'store'))) return sideOf(await readBundle(dir, SITE_BYTES));
-  const store = await openSqliteStore(join(dir, 'store'));
-  try {
-    const [first] = await store.read(`${OWN_LEDGER_STREAM}/checkpoints`, 0, 1);
-    if (first === undefined) return side('', []);
-    const { origin } = peekCheckpoint((JSON.parse(first.text) as { note: string }).note);
-    const reader = await LedgerReader.openReader({ store, stream: OWN_LEDGER_STREAM, origin });
-    return side(origin, await reader.entries(0));
-  } finally {
-    await store.close();
-  }
+  if (!isSite(dir)) return sideOf(await readBundle(dir, SITE_BYTES));
+  return withSiteLedger(dir, async (reader) =>
+    reader === undefined ? side('', []) : side(reader.origin, await reader.entries(0)),
+  );
 }

@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { readYamlFile } from '../../../shared/node/documents.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'tacit-documents-'));
@@ -33,6 +33,18 @@ describe('documents that people write', () => {
     await expect(readYamlFile(await written('d.yaml', 'a: [1\n'), 100)).rejects.toMatchObject({
       code: 'DOCUMENT_INVALID',
     });
+  });
+
+  it('takes a list in the place of a name for the mistake that it is, and Node is not warned', async () => {
+    const warned = vi.spyOn(process, 'emitWarning');
+    await expect(
+      readYamlFile(await written('e.yaml', 'a: 1\ntask: { [ham, spam]: x, {b: 1}: y }\n'), 100),
+    ).rejects.toMatchObject({
+      code: 'DOCUMENT_INVALID',
+      message:
+        'a name is expected, not a list or mapping, at line 2, column 9; a name is expected, not a list or mapping, at line 2, column 25',
+    });
+    expect(warned).not.toHaveBeenCalled();
   });
 
   it('does not unfold an alias bomb', async () => {
