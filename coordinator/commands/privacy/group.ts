@@ -24,6 +24,13 @@ const QUANTITIES = {
 type Quantity = keyof typeof QUANTITIES;
 type Values = Record<Quantity, number>;
 
+interface Answer {
+  /** With `--json`, whole. */
+  readonly result: object;
+  /** For people: what the number means, with the digits that matter. */
+  readonly words: readonly string[];
+}
+
 /** `tacit privacy epsilon|delta|noise|rounds|plan`: the accountant as a calculator. Nothing is spent. */
 export function privacyCommand(): Command {
   const group = command(
@@ -36,7 +43,7 @@ export function privacyCommand(): Command {
     about: string,
     example: string,
     needs: readonly Quantity[],
-    answer: (v: Values) => object,
+    answer: (v: Values) => Answer,
   ): void => {
     group.addCommand(calculation(name, about, exampleOf(name, example), needs, answer));
   };
@@ -47,7 +54,10 @@ export function privacyCommand(): Command {
     ['noiseMultiplier', 'rounds', 'delta', 'samplingProbability'],
     (v) => {
       const { lower, upper } = epsilonBounds([stageEvent(v, v.noiseMultiplier)], v.delta);
-      return { epsilon: upper, epsilonAtLeast: lower };
+      return {
+        result: { epsilon: upper, epsilonAtLeast: lower },
+        words: [`epsilon ${roundedUp(upper)} at delta ${v.delta}`, ...releases(v), bound('epsilon', lower, upper)],
+      };
     },
   );
   add(
@@ -57,7 +67,10 @@ export function privacyCommand(): Command {
     ['noiseMultiplier', 'rounds', 'epsilon', 'samplingProbability'],
     (v) => {
       const { lower, upper } = deltaBounds([stageEvent(v, v.noiseMultiplier)], v.epsilon);
-      return { delta: upper, deltaAtLeast: lower };
+      return {
+        result: { delta: upper, deltaAtLeast: lower },
+        words: [`delta ${roundedUp(upper)} at epsilon ${v.epsilon}`, ...releases(v), bound('delta', lower, upper)],
+      };
     },
   );
   add(
@@ -65,18 +78,33 @@ export function privacyCommand(): Command {
     'least noise multiplier for a promise',
     '--epsilon 3 --delta 1e-5 --rounds 100',
     ['epsilon', 'delta', 'rounds', 'samplingProbability'],
-    (v) => ({
-      noiseMultiplier: calibrateNoise({ epsilon: v.epsilon, delta: v.delta, stages: [{ ...v, share: 1 }] })[0],
-    }),
+    (v) => {
+      const promise = { epsilon: v.epsilon, delta: v.delta };
+      const noiseMultiplier = calibrateNoise({ ...promise, stages: [{ ...v, share: 1 }] })[0] as number;
+      return {
+        result: { noiseMultiplier },
+        words: [
+          `noise multiplier ${roundedUp(noiseMultiplier)}: the least for epsilon ${v.epsilon} at delta ${v.delta}`,
+          ...releases({ ...v, noiseMultiplier }),
+        ],
+      };
+    },
   );
   add(
     'rounds',
     'most rounds for a promise',
     '--epsilon 3 --delta 1e-5 --noise-multiplier 13.91',
     ['epsilon', 'delta', 'noiseMultiplier', 'samplingProbability'],
-    (v) => ({
-      rounds: affordableRounds(v),
-    }),
+    (v) => {
+      const rounds = affordableRounds(v);
+      return {
+        result: { rounds },
+        words: [
+          `${rounds} rounds: the most for epsilon ${v.epsilon} at delta ${v.delta}`,
+          ...(rounds === 0 ? ['one release alone costs more'] : releases({ ...v, rounds })),
+        ],
+      };
+    },
   );
   group.addCommand(privacyPlanCommand());
   return group;
@@ -91,7 +119,7 @@ function calculation(
   about: string,
   example: string,
   needs: readonly Quantity[],
-  answer: (v: Values) => object,
+  answer: (v: Values) => Answer,
 ): Command {
   const calculate = command(name, about, example).option('--json', 'one JSON object');
   for (const q of needs) {
@@ -100,11 +128,34 @@ function calculation(
   }
   return calculate.action((options: Record<string, unknown>) => {
     const values = Object.fromEntries(needs.map((q) => [q, numberOf(q, options[q])])) as Values;
-    const result = answer(values);
+    const { result, words } = answer(values);
     const terminal = openTerminal(options['json'] === true);
     terminal.emit({ ...values, ...result });
-    for (const [key, value] of Object.entries(result)) terminal.say(`${key} ${String(value)}`);
+    for (const line of words) terminal.say(line);
   });
+}
+
+/** What the number is about. */
+function releases(v: Pick<Values, 'rounds' | 'noiseMultiplier' | 'samplingProbability'>): string[] {
+  const { rounds, noiseMultiplier, samplingProbability: q } = v;
+  const times = rounds === 1 ? 'one release' : `${rounds} releases together`;
+  const who = q === 1 ? 'every unit is in each' : `each unit is in each with probability ${q} (Poisson sampling)`;
+  return [
+    `  for      ${times}, each a sum with Gaussian noise of ${roundedUp(noiseMultiplier)} times the clip; ${who}`,
+    '  between  the data with one unit (record, person or client) and without it, for whoever sees every release',
+  ];
+}
+
+function bound(name: string, lower: number, upper: number): string {
+  return `  bound    proved from above, by privacy loss distributions; the true ${name} is at most ${roundedUp(upper - lower, 1)} less`;
+}
+
+/** A promise is never shown smaller than it is. */
+function roundedUp(value: number, digits = 6): string {
+  const rounded = Number(value.toPrecision(digits));
+  if (rounded >= value) return String(rounded);
+  const step = 10 ** (Math.floor(Math.log10(value)) - digits + 1);
+  return String(Number((rounded + step).toPrecision(digits)));
 }
 
 /** @throws USAGE */

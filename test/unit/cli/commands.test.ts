@@ -84,3 +84,33 @@ describe('every command', () => {
     }
   });
 });
+
+describe('tacit privacy, for people', () => {
+  it.each([
+    [
+      'epsilon --noise-multiplier 13.91 --rounds 100 --delta 1e-5',
+      'epsilon 2.99901 at delta 0.00001',
+      'the true epsilon is at most',
+    ],
+    [
+      'delta --noise-multiplier 13.91 --rounds 100 --epsilon 3',
+      'delta 0.00000994158 at epsilon 3',
+      'the true delta is at most',
+    ],
+    [
+      'noise --epsilon 3 --delta 1e-5 --rounds 100 --sampling-probability 0.25',
+      'noise multiplier 3.65308: the least for epsilon 3 at delta 0.00001',
+      'with probability 0.25 (Poisson sampling)',
+    ],
+    [
+      'rounds --epsilon 3 --delta 1e-5 --noise-multiplier 13.91',
+      '100 rounds: the most for epsilon 3 at delta 0.00001',
+      'Gaussian noise of 13.91 times the clip',
+    ],
+  ])('%s says at which δ, of what, and which bound', async (args, first, more) => {
+    const { code, out } = await tacit(['privacy', ...args.split(' ')]);
+    expect([code, out.split('\n')[0]]).toEqual([0, first]);
+    expect(out).toContain(more);
+    expect(out).toContain('one unit (record, person or client)');
+  });
+});
