@@ -2,6 +2,7 @@ import { type Rng, systemRng } from '../../shared/core/rng.ts';
 import type { RingBits } from '../../shared/kernels/packing.ts';
 import { uploadMasked } from '../../shared/participant/upload.ts';
 import { type MechanismParameters, mechanismParameters } from '../../shared/privacy/mechanism.ts';
+import { noiseLadder } from '../../shared/privacy/noise-ladder.ts';
 import { noisedStream } from '../../shared/privacy/noised-stream.ts';
 import type { MaskStream } from '../../shared/secagg/mask.ts';
 import { type MaskedStream, maskStream } from '../../shared/secagg/masked-stream.ts';
@@ -48,7 +49,8 @@ export async function clientRound(
   sent: (bytes: Uint8Array) => void = () => undefined,
 ): Promise<MaskedStream> {
   const mechanism = benchMechanism(dimension, clients, ringBits);
-  const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: mechanism.localSigma }));
+  const { sigmas } = noiseLadder({ ...mechanism, clients, minimumCohort: clients });
+  const noise = Array.from({ length: components }, () => ({ key: rng.bytes(32), sigma: sigmas[0] as number }));
   const noised = await noisedStream(sum, mechanism, rng, 1, noise, rng.bytes(32));
   const masked = await maskStream(noised, streams(clients, rng), chunkBytesOf(ringBits));
   const transport = { putChunk: async (_: string, bytes: Uint8Array) => sent(bytes), heldChunk: async () => undefined };

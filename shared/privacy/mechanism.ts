@@ -1,5 +1,5 @@
 import type { Rng } from '../core/rng.ts';
-import { sumOfSquares } from '../kernels/squares.ts';
+import { type Extent, extentOf } from '../kernels/extent.ts';
 import type { NoiseComponent } from './component-noise.ts';
 import { addNoise, discreteGaussian, randomWords } from './discrete-gaussian.ts';
 import { checked, privacyError } from './errors.ts';
@@ -27,7 +27,7 @@ export {
  * @throws PRIVACY_VECTOR_INVALID for a wrong length, NaN or infinity; PRIVACY_NORM_EXCEEDED; PRIVACY_RING_WRAPS
  */
 export function privatise(
-  clippedSum: Float32Array | Float64Array,
+  clippedSum: Float32Array,
   parameters: MechanismParameters,
   rng: Rng,
   examples: number,
@@ -67,7 +67,7 @@ export function decode(values: Uint32Array, { dimension, scale }: MechanismParam
  * The sum has to be one that `examples` clipped examples can have: the sensitivity rests on it.
  * @throws PRIVACY_VECTOR_INVALID for a wrong length, NaN or infinity; PRIVACY_NORM_EXCEEDED; PRIVACY_RING_WRAPS
  */
-export function checkUpdate(sum: Float32Array | Float64Array, parameters: MechanismParameters, examples: number): void {
+export function checkUpdate(sum: Float32Array, parameters: MechanismParameters, examples: number): void {
   checked('examples', examples, { min: 0, integer: true });
   if (sum.length !== parameters.dimension) throw wrongLength(sum.length, parameters.dimension);
   const { square, largest } = extent(sum, parameters);
@@ -98,30 +98,21 @@ export function checkUpdate(sum: Float32Array | Float64Array, parameters: Mechan
 }
 
 /** ‖sum‖², and the largest L2 norm of a block: of an element, where nothing is rotated. */
-function extent(
-  sum: Float32Array | Float64Array,
-  { dimension, blockLength }: MechanismParameters,
-): { square: number; largest: number } {
-  let largest = 0;
-  if (blockLength === 1) {
-    for (let i = 0; i < sum.length; i++) {
-      const size = Math.abs(sum[i] as number);
-      if (size > largest) largest = size;
-    }
-    return { square: sumOfSquares(sum), largest };
-  }
+function extent(sum: Float32Array, { dimension, blockLength }: MechanismParameters): Extent {
+  if (blockLength === 1) return extentOf(sum);
   let square = 0;
+  let largest = 0;
   const blocks = rotationBlocks(dimension);
   for (let k = 0; k < blocks.count; k++) {
-    const block = sumOfSquares(sum.subarray(...blockAt(blocks, dimension, k)));
-    square += block;
-    largest = Math.max(largest, Math.sqrt(block));
+    const block = extentOf(sum.subarray(...blockAt(blocks, dimension, k)));
+    square += block.square;
+    largest = Math.max(largest, Math.sqrt(block.square));
   }
   return { square, largest };
 }
 
 /** ⌊x·s + u⌋ modulo 2^32, u uniform on multiples of 2^-32 plus half of one. */
-function roundDithered(sum: Float32Array | Float64Array, scale: number, rng: Rng): Uint32Array {
+function roundDithered(sum: Float32Array, scale: number, rng: Rng): Uint32Array {
   const out = new Uint32Array(sum.length);
   const batch = 16_384;
   for (let start = 0; start < sum.length; start += batch) {

@@ -96,10 +96,8 @@ export function quantise(out: usize, values: usize, words: usize, count: usize, 
   const vectors = count & ~3;
   let i: usize = 0;
   for (; i < vectors; i += 4) {
-    const w = v128.load(words + (i << 2));
-    const low = rounded(v128.load(values + (i << 3)), w, factor);
-    const high = rounded(v128.load(values + (i << 3), 16), v128.shuffle<u64>(w, w, 1, 0), factor);
-    v128.store(out + (i << 2), v128.shuffle<u64>(low, high, 0, 2));
+    const x = values + (i << 3);
+    v128.store(out + (i << 2), rounded(v128.load(x), v128.load(x, 16), v128.load(words + (i << 2)), factor));
   }
   for (; i < count; i++) {
     const u = (<f64>load<u32>(words + (i << 2)) + 0.5) * 2.3283064365386962890625e-10;

@@ -48,14 +48,8 @@ export function quantise(out: usize, values: usize, words: usize, count: usize, 
   const end = out + (count << 2);
   while (out < vectors) {
     const x = v128.load(values);
-    const w = v128.load(words);
-    const low = rounded(f64x2.promote_low_f32x4(x), w, factor);
-    const high = rounded(
-      f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0)),
-      v128.shuffle<i64>(w, w, 1, 0),
-      factor,
-    );
-    v128.store(out, v128.shuffle<i64>(low, high, 0, 2));
+    const high = f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0));
+    v128.store(out, rounded(f64x2.promote_low_f32x4(x), high, v128.load(words), factor));
     out += 16;
     values += 16;
     words += 16;

@@ -24,6 +24,20 @@ export function squares(at: usize, count: usize): f64 {
   return both(a) + both(b) + (both(c) + both(d));
 }
 
+/** The largest |x|, of float32 numbers none of which is NaN; `count` is a multiple of 8. */
+export function largest(at: usize, count: usize): f32 {
+  let a = f32x4.splat(0);
+  let b = a;
+  const end = at + (count << 2);
+  for (let i = at; i < end; i += 32) {
+    a = f32x4.pmax(a, f32x4.abs(v128.load(i)));
+    b = f32x4.pmax(b, f32x4.abs(v128.load(i, 16)));
+  }
+  a = f32x4.pmax(a, b);
+  a = f32x4.pmax(a, v128.shuffle<u64>(a, a, 1, 0));
+  return max(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1));
+}
+
 // @ts-ignore: a decorator of AssemblyScript
 @inline
 function both(x: v128): f64 {
