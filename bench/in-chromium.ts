@@ -7,6 +7,7 @@ import { extname, join, normalize } from 'node:path';
 import process from 'node:process';
 import { packageRoot } from '../shared/node/package-root.ts';
 import { findChromium } from '../test/support/chromium.ts';
+import { treeSeconds } from './tree-seconds.ts';
 
 const WAIT_MS = 300_000;
 const TYPES: Readonly<Record<string, string>> = {
@@ -32,7 +33,10 @@ export async function withPages<T>(root: string, use: (pages: string) => Promise
   }
 }
 
-/** Opens the page in a Chromium of its own, started without remote control, which would slow it down, and waits for what it reports. */
+/**
+ * Opens the page in a Chromium of its own, started without remote control, which would slow it down, and waits for what it
+ * posts. It may ask at `/processor-seconds` what the browser has used.
+ */
 export async function inChromium<T>(pages: string, hash: string): Promise<T> {
   const profile = await mkdtemp(join(tmpdir(), 'tacit-bench-profile-'));
   let resolve: (result: T) => void = () => {};
@@ -40,7 +44,12 @@ export async function inChromium<T>(pages: string, hash: string): Promise<T> {
   const result = new Promise<T>((yes, no) => {
     [resolve, reject] = [yes, no];
   });
-  const server = serve(pages, (text) => resolve(JSON.parse(text) as T));
+  const browser: { id?: number | undefined } = {};
+  const server = serve(
+    pages,
+    () => treeSeconds(browser.id ?? Number.NaN),
+    (text) => resolve(JSON.parse(text) as T),
+  );
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { executablePath, env } = await findChromium();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/index.html#${encodeURIComponent(hash)}`;
@@ -51,6 +60,7 @@ export async function inChromium<T>(pages: string, hash: string): Promise<T> {
     env: { ...process.env, ...env },
     stdio: 'ignore',
   });
+  browser.id = child.pid;
   child.once('error', reject);
   const late = setTimeout(() => reject(new Error(`Chromium did not report within ${WAIT_MS / 1000} s`)), WAIT_MS);
   try {
@@ -64,13 +74,17 @@ export async function inChromium<T>(pages: string, hash: string): Promise<T> {
   }
 }
 
-function serve(directory: string, onResult: (text: string) => void): Server {
+function serve(directory: string, processorSeconds: () => number, onResult: (text: string) => void): Server {
   return createServer(async (request, response) => {
     if (request.method === 'POST') {
       let text = '';
       for await (const chunk of request) text += chunk;
       response.end();
       onResult(text);
+      return;
+    }
+    if (request.url === '/processor-seconds') {
+      response.end(String(processorSeconds()));
       return;
     }
     const path = join(directory, normalize(new URL(request.url ?? '/', 'http://bench').pathname));

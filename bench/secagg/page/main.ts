@@ -1,5 +1,5 @@
 /** The page: a client's round in a worker, over as many numbers as the address says. */
-export type PageResult = { readonly seconds: number } | { readonly error: string };
+export type PageResult = { readonly wall: number; readonly cpu: number | null } | { readonly error: string };
 
 const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
 const report = (result: PageResult): Promise<Response> =>

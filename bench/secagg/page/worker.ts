@@ -1,8 +1,8 @@
 import { type ClientDemand, timedRound } from '../client-round.ts';
 
+/** Of the whole browser, which cannot tell by itself. */
+const processorSeconds = async (): Promise<number> => Number(await (await fetch('/processor-seconds')).text());
+
 addEventListener('message', ({ data }: MessageEvent<ClientDemand>) => {
-  timedRound(data).then(
-    (seconds) => postMessage({ seconds }),
-    (error: unknown) => postMessage({ error: String(error) }),
-  );
+  timedRound(data, processorSeconds).then(postMessage, (error: unknown) => postMessage({ error: String(error) }));
 });
