@@ -8,6 +8,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Weights } from '../tensor/named.ts';
 import { readWeights } from '../tensor/safetensors.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { normaliserSettings } from '../text/tokenizer-settings.ts';
 import type { BatchShape } from '../training/batches.ts';
 import { BERT_TASK } from '../training/task-metrics.ts';
 import type { ProtocolErrorCode } from './errors.ts';
@@ -72,12 +73,17 @@ export function tokenizerFilesOf(files: ModelFiles): Map<string, Uint8Array> {
   return new Map([...files].filter(([path]) => TOKENIZER_FILES.includes(path)));
 }
 
-/** @throws TOKENIZER_INVALID, BERT_DIRECTORY_INVALID */
+/** From `tokenizer.json`, else from `vocab.txt` and its settings. @throws TOKENIZER_INVALID, TOKENIZER_UNSUPPORTED, BERT_DIRECTORY_INVALID */
 export function openTokenizer(files: ModelFiles): Tokenizer {
   const description = files.get('tokenizer.json');
   if (description !== undefined) return createTokenizer({ tokenizerJson: fromUtf8(description) });
   const vocabulary = files.get('vocab.txt');
-  if (vocabulary !== undefined) return createTokenizer({ vocabulary: fromUtf8(vocabulary) });
+  const settings = files.get('tokenizer_config.json');
+  if (vocabulary !== undefined)
+    return createTokenizer({
+      vocabulary: fromUtf8(vocabulary),
+      ...(settings === undefined ? {} : normaliserSettings(fromUtf8(settings))),
+    });
   throw new TacitError('BERT_DIRECTORY_INVALID', 'the model has neither tokenizer.json nor vocab.txt', {
     fix: 'Give a whole Hugging Face model directory.',
   });

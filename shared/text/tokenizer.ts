@@ -1,6 +1,8 @@
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { TacitError } from '../core/errors.ts';
+import { type NormaliserSettings, normalise, wordsOf } from './bert-words.ts';
 import type { TextErrorCode } from './errors.ts';
+import { readDescription, type TokenizerDescription } from './tokenizer-description.ts';
+import { wordPieces } from './wordpiece.ts';
 
 /** Token ids of one text or pair, special tokens included. */
 export interface Encoding {
@@ -37,30 +39,17 @@ export interface Tokenizer {
   token(id: number): string | undefined;
 }
 
-/** Either the text of a `tokenizer.json`, or the text of a `vocab.txt` with its casing. */
+/** Either the text of a `tokenizer.json`, or the text of a `vocab.txt` with what is done to a text before it is cut. */
 export type TokenizerFiles =
   | { readonly tokenizerJson: string }
-  | {
-      readonly vocabulary: string;
-      /** `do_lower_case` of tokenizer_config.json; default true. */
-      readonly lowercase?: boolean;
-    };
-
-/** What is used of the library; its own types do not resolve under NodeNext. */
-interface Library {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  id_to_token(id: number): string | undefined;
-  get_vocab(): Map<string, number>;
-}
+  | ({ readonly vocabulary: string } & NormaliserSettings);
 
 /** @throws TOKENIZER_INVALID, TOKENIZER_UNSUPPORTED */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const description =
-    'tokenizerJson' in files
-      ? parseDescription(files.tokenizerJson)
-      : describeVocabulary(files.vocabulary, files.lowercase ?? true);
-  const library: Library = new HuggingFaceTokenizer(description, {});
-  const vocabulary = library.get_vocab();
+  const description = readDescription(
+    'tokenizerJson' in files ? parseJson(files.tokenizerJson) : describeVocabulary(files.vocabulary, files),
+  );
+  const { vocabulary } = description;
   const idOf = (token: string): number => {
     const id = vocabulary.get(token);
     if (id === undefined) throw new TacitError<TextErrorCode>('TOKENIZER_INVALID', `the vocabulary has no ${token}`);
@@ -73,16 +62,49 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     sep: idOf('[SEP]'),
     mask: idOf('[MASK]'),
   };
-  const pieces = cachedPieces(library);
+  const tokens = tokensById(vocabulary);
+  const pieces = cachedPieces(description);
   return {
-    vocabularySize: Math.max(...vocabulary.values()) + 1,
+    vocabularySize: tokens.length,
     special,
     pieces,
     encode: (text, maxTokens, options = {}) => encode(pieces, special, text, maxTokens, options),
     decode: (ids, { skipSpecialTokens = true } = {}) =>
-      decode(library, skipSpecialTokens ? new Set(Object.values(special)) : new Set(), ids),
-    token: (id) => library.id_to_token(id),
+      decode(tokens, skipSpecialTokens ? description.skipped : new Set(), ids),
+    token: (id) => tokens[id],
   };
+}
+
+function tokensById(vocabulary: ReadonlyMap<string, number>): (string | undefined)[] {
+  const tokens: (string | undefined)[] = [];
+  for (const [token, id] of vocabulary) tokens[id] = token;
+  return tokens;
+}
+
+/** All ids of a text. Added tokens are cut out first, those marked `normalized` out of the normalised text. */
+function allPieces({ normaliser, added, model }: TokenizerDescription): (text: string) => number[] {
+  const piecesOf = wordPieces(model);
+  const inNormalised = (text: string): number[] =>
+    splitAround(added.afterNormalising, text, (part) => wordsOf(part).flatMap(piecesOf));
+  return (text) => splitAround(added.asWritten, text, (part) => inNormalised(normalise(part, normaliser)));
+}
+
+/** Ids of the tokens that the pattern finds, and of what stands between them. */
+function splitAround(
+  found: { readonly pattern: RegExp; readonly ids: ReadonlyMap<string, number> } | undefined,
+  text: string,
+  between: (part: string) => number[],
+): number[] {
+  if (found === undefined) return between(text);
+  const out: number[] = [];
+  let at = 0;
+  for (const { 0: token, index } of text.matchAll(found.pattern)) {
+    if (index > at) out.push(...between(text.slice(at, index)));
+    out.push(found.ids.get(token) as number);
+    at = index + token.length;
+  }
+  if (at < text.length) out.push(...between(text.slice(at)));
+  return out;
 }
 
 /** Longest text between two spaces that is remembered, and how many are. */
@@ -92,12 +114,13 @@ const CACHED_WORDS = 100_000;
 /**
  * Tokenises from space to space and remembers words: most words of a corpus are repeats. Exact, because BERT's
  * normaliser and pre-tokenizer never carry anything across a space (control characters are removed before, but never
- * a space; lower-casing's final sigma looks no further than the word; no added token contains a space).
+ * a space); where an added token has a space in it, texts are read whole.
  */
-function cachedPieces(library: Library): (text: string, atMost?: number) => number[] {
+function cachedPieces(description: TokenizerDescription): (text: string, atMost?: number) => number[] {
+  const read = allPieces(description);
   const cache = new Map<string, readonly number[]>();
-  const read = (word: string): readonly number[] => {
-    const { ids } = library.encode(word, { add_special_tokens: false });
+  const remember = (word: string): readonly number[] => {
+    const ids = read(word);
     if (word.length > CACHED_CHARS) return ids;
     if (cache.size >= CACHED_WORDS) cache.clear();
     cache.set(word, ids);
@@ -105,8 +128,8 @@ function cachedPieces(library: Library): (text: string, atMost?: number) => numb
   };
   return (text, atMost = Number.POSITIVE_INFINITY) => {
     const out: number[] = [];
-    for (const word of words(text)) {
-      for (const id of cache.get(word) ?? read(word)) out.push(id);
+    for (const word of description.added.spaced ? [text] : words(text)) {
+      for (const id of cache.get(word) ?? remember(word)) out.push(id);
       if (out.length >= atMost) return out.slice(0, atMost);
     }
     return out;
@@ -147,8 +170,13 @@ function encode(
   return { ids: Int32Array.from(ids), typeIds };
 }
 
-/** As tokenizers' `truncate_encodings`: `longest_first` levels both texts, then shares the room. */
+/**
+ * As tokenizers' `truncate_encodings`: `longest_first` levels both texts, then shares the room; `only_first` and
+ * `only_second` must leave something of theirs, except that without any room both go, whatever was asked.
+ */
 function truncate(first: number[], second: number[], excess: number, truncation: Truncation): [number[], number[]] {
+  const room = first.length + second.length - excess;
+  if (room === 0) return [[], []];
   const refuse = (which: string): never => {
     throw new TacitError<TextErrorCode>(
       'TOKENIZER_INPUT',
@@ -156,10 +184,9 @@ function truncate(first: number[], second: number[], excess: number, truncation:
     );
   };
   if (truncation === 'only_first')
-    return first.length < excess ? refuse('first') : [first.slice(0, first.length - excess), second];
+    return first.length <= excess ? refuse('first') : [first.slice(0, first.length - excess), second];
   if (truncation === 'only_second')
-    return second.length < excess ? refuse('second') : [first, second.slice(0, second.length - excess)];
-  const room = first.length + second.length - excess;
+    return second.length <= excess ? refuse('second') : [first, second.slice(0, second.length - excess)];
   const short = Math.min(first.length, second.length);
   const shortKept = Math.min(short, Math.floor(room / 2));
   const longKept = room - shortKept;
@@ -181,48 +208,34 @@ const CLEANUP: readonly (readonly [string, string])[] = [
   [" 're", "'re"],
 ];
 
-/** As tokenizers' WordPiece decoder, which cleans each piece by itself (the JavaScript library cleans the joined text and differs). */
-function decode(library: Library, skipped: ReadonlySet<number>, ids: readonly number[]): string {
-  const tokens = ids.filter((id) => !skipped.has(id)).map((id) => library.id_to_token(id) ?? '[UNK]');
-  return tokens
+/** As tokenizers' WordPiece decoder, which cleans each piece by itself . */
+function decode(tokens: readonly (string | undefined)[], skipped: ReadonlySet<number>, ids: readonly number[]): string {
+  return ids
+    .filter((id) => !skipped.has(id))
+    .map((id) => tokens[id] ?? '[UNK]')
     .map((token, i) => (i === 0 ? token : token.startsWith('##') ? token.slice(2) : ` ${token}`))
     .map((piece) => CLEANUP.reduce((text, [from, to]) => text.replaceAll(from, to), piece))
     .join('');
 }
 
-function parseDescription(text: string): object {
-  let description: {
-    model?: { type?: unknown; vocab?: unknown };
-    normalizer?: { type?: unknown };
-    pre_tokenizer?: { type?: unknown };
-  };
+function parseJson(text: string): unknown {
   try {
-    description = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new TacitError<TextErrorCode>('TOKENIZER_INVALID', 'tokenizer.json is not JSON', {
       where: 'tokenizer.json',
       cause,
     });
   }
-  const parts = [description?.model?.type, description?.normalizer?.type, description?.pre_tokenizer?.type].join(' + ');
-  if (parts !== 'WordPiece + BertNormalizer + BertPreTokenizer') {
-    throw new TacitError<TextErrorCode>('TOKENIZER_UNSUPPORTED', `tokenizer.json describes ${parts}`, {
-      where: 'tokenizer.json',
-      fix: 'Use a BERT tokenizer: WordPiece + BertNormalizer + BertPreTokenizer.',
-    });
-  }
-  if (typeof description.model?.vocab !== 'object' || description.model.vocab === null) {
-    throw new TacitError<TextErrorCode>('TOKENIZER_INVALID', 'tokenizer.json has no vocabulary', {
-      where: 'tokenizer.json',
-    });
-  }
-  return description;
 }
 
 const SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 
 /** The `tokenizer.json` of a vocabulary: what `BertTokenizerFast` makes of a `vocab.txt`. */
-export function describeVocabulary(vocabulary: string, lowercase: boolean): object {
+export function describeVocabulary(
+  vocabulary: string,
+  { lowercase = true, stripAccents, splitChinese = true }: NormaliserSettings = {},
+): object {
   const tokens = vocabulary.replace(/\r?\n$/, '').split(/\r?\n/);
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const special = SPECIAL_TOKENS.filter((t) => Object.hasOwn(vocab, t));
@@ -245,8 +258,8 @@ export function describeVocabulary(vocabulary: string, lowercase: boolean): obje
     normalizer: {
       type: 'BertNormalizer',
       clean_text: true,
-      handle_chinese_chars: true,
-      strip_accents: null,
+      handle_chinese_chars: splitChinese,
+      strip_accents: stripAccents ?? null,
       lowercase,
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },

@@ -1,6 +1,5 @@
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { TacitError } from '../core/errors.ts';
-import { describeVocabulary } from './tokenizer.ts';
+import { normalise, wordsOf } from './bert-words.ts';
 
 export type VocabularyErrorCode =
   /** The size holds no piece beside the special tokens and the alphabet. */
@@ -23,12 +22,6 @@ export const SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] as 
 /** Longer words are [UNK] to every BERT tokenizer. */
 const MAX_WORD_CHARS = 100;
 
-/** What is used of the library; its own types do not resolve under NodeNext. */
-interface Library {
-  readonly normalizer: { normalize(text: string): string };
-  readonly pre_tokenizer: { pre_tokenize(text: string): string[] };
-}
-
 /**
  * How often each word occurs, words being what BERT's normaliser (lower case, accents stripped) and pre-tokenizer make
  * of the texts. Exact although it normalises from space to space: neither carries anything across a space.
@@ -38,10 +31,9 @@ export function countWords(texts: Iterable<string>): Map<string, number> {
   for (const text of texts) {
     for (const part of text.split(/[ \t\n\r]+/)) if (part !== '') spaced.set(part, (spaced.get(part) ?? 0) + 1);
   }
-  const library: Library = new HuggingFaceTokenizer(describeVocabulary(SPECIAL_TOKENS.join('\n'), true), {});
   const words = new Map<string, number>();
   for (const [part, count] of spaced) {
-    for (const word of library.pre_tokenizer.pre_tokenize(library.normalizer.normalize(part))) {
+    for (const word of wordsOf(normalise(part))) {
       if (word.length <= MAX_WORD_CHARS) words.set(word, (words.get(word) ?? 0) + count);
     }
   }

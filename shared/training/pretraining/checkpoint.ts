@@ -89,7 +89,7 @@ function tokenizerFiles(vocabulary: string, maxPositions: number): Map<string, U
   const settings = { tokenizer_class: 'BertTokenizer', do_lower_case: true, model_max_length: maxPositions };
   return new Map([
     ['vocab.txt', utf8(vocabulary)],
-    ['tokenizer.json', utf8(`${JSON.stringify(describeVocabulary(vocabulary, true))}\n`)],
+    ['tokenizer.json', utf8(`${JSON.stringify(describeVocabulary(vocabulary))}\n`)],
     ['tokenizer_config.json', utf8(`${JSON.stringify(settings, null, 2)}\n`)],
   ]);
 }
