@@ -1,7 +1,8 @@
 import { TacitError } from '../core/errors.ts';
 import type { BertErrorCode } from './errors.ts';
 
-export type HiddenActivation = 'gelu' | 'gelu_new' | 'gelu_pytorch_tanh' | 'relu';
+/** `gelu`: x·Φ(x); `tanh gelu` and `quick gelu`: its usual approximations. */
+export type HiddenActivation = 'gelu' | 'tanh gelu' | 'quick gelu' | 'relu';
 
 /** The parts of a Hugging Face `config.json` that decide what is computed; the rest is kept in `raw` for writing back. */
 export interface BertConfig {
@@ -28,7 +29,18 @@ export interface BertConfig {
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-const activations: readonly string[] = ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu'] satisfies HiddenActivation[];
+/** transformers' names (activations.py) and what they compute. */
+const activations: ReadonlyMap<unknown, HiddenActivation> = new Map([
+  ['gelu', 'gelu'],
+  ['gelu_python', 'gelu'],
+  ['gelu_new', 'tanh gelu'],
+  ['gelu_fast', 'tanh gelu'],
+  ['gelu_accurate', 'tanh gelu'],
+  ['gelu_pytorch_tanh', 'tanh gelu'],
+  ['gelu_python_tanh', 'tanh gelu'],
+  ['quick_gelu', 'quick gelu'],
+  ['relu', 'relu'],
+]);
 const maxDimension = 1 << 20;
 
 /**
@@ -54,7 +66,7 @@ export function parseBertConfig(json: unknown, where = 'config.json'): BertConfi
     maxPositions: count(raw, 'max_position_embeddings', where, 512),
     typeVocabSize: count(raw, 'type_vocab_size', where, 2),
     layerNormEps: fraction(raw, 'layer_norm_eps', where, 1e-12),
-    hiddenAct: (raw['hidden_act'] ?? 'gelu') as HiddenActivation,
+    hiddenAct: activations.get(raw['hidden_act'] ?? 'gelu') as HiddenActivation,
     initializerRange: fraction(raw, 'initializer_range', where, 0.02),
     hiddenDropout: fraction(raw, 'hidden_dropout_prob', where, 0.1),
     classifierDropout: fraction(raw, 'classifier_dropout', where, fraction(raw, 'hidden_dropout_prob', where, 0.1)),
@@ -111,8 +123,7 @@ function refuseUnsupported(raw: Record<string, unknown>, where: string): void {
   const position = raw['position_embedding_type'] ?? 'absolute';
   if (position !== 'absolute') refuse('position_embedding_type', position, 'Only "absolute" is computed.');
   const act = raw['hidden_act'] ?? 'gelu';
-  if (typeof act !== 'string' || !activations.includes(act))
-    refuse('hidden_act', act, `Known: ${activations.join(', ')}.`);
+  if (!activations.has(act)) refuse('hidden_act', act, `Known: ${[...activations.keys()].join(', ')}.`);
   if (raw['is_decoder'] === true) refuse('is_decoder', true, 'Use an encoder.');
   if (raw['add_cross_attention'] === true) refuse('add_cross_attention', true, 'Use an encoder.');
   if ('quantization_config' in raw)

@@ -2,29 +2,34 @@ import type { Rng } from '../core/rng.ts';
 import type { NamedTensor, TensorSpec, Weights } from '../tensor/named.ts';
 import type { BertConfig } from './config.ts';
 import { fillUniform, requireTensor } from './parameters.ts';
-import type { LoraSpec } from './types.ts';
+import type { Head, LoraSpec } from './types.ts';
 
 /** One adapted linear module. `a`, `b`: names of A [rank, d] and B [p, rank], as peft writes them. */
 export interface LoraModule {
   readonly module: string;
   readonly a: string;
   readonly b: string;
-  /** alpha / rank */
+  /** alpha / rank, or alpha / √rank */
   readonly scale: number;
   readonly specs: readonly [TensorSpec, TensorSpec];
 }
 
 const prefix = 'base_model.model.';
+const POOLER = 'bert.pooler.dense';
 
 /** The name under which peft stores a tensor of the model that trains in full beside the adapters. */
 export function peftName(name: string): string {
   return `${prefix}${name}`;
 }
 
-/** The linear modules of the first `blocks` blocks that the adapter applies to; targets match whole name parts at the end. */
-export function loraModules(config: BertConfig, spec: LoraSpec, blocks: number): LoraModule[] {
+/**
+ * The linear modules of the first `blocks` blocks, and of the pooler where the head has one, that the adapter applies to.
+ * As in peft: targets match whole name parts at the end, so `dense` is the pooler's too; a choice of layers leaves it out.
+ */
+export function loraModules(config: BertConfig, spec: LoraSpec, blocks: number, head: Head): LoraModule[] {
   const h = config.hiddenSize;
   const out: LoraModule[] = [];
+  const isTarget = (module: string): boolean => spec.targets.some((t) => module === t || module.endsWith(`.${t}`));
   for (let layer = 0; layer < blocks; layer++) {
     if (spec.layers !== undefined && !spec.layers.includes(layer)) continue;
     const at = `bert.encoder.layer.${layer}`;
@@ -34,10 +39,9 @@ export function loraModules(config: BertConfig, spec: LoraSpec, blocks: number):
       [`${at}.intermediate.dense`, config.intermediateSize, h],
       [`${at}.output.dense`, h, config.intermediateSize],
     ];
-    for (const [module, p, d] of candidates) {
-      if (spec.targets.some((t) => module === t || module.endsWith(`.${t}`))) out.push(loraModule(module, p, d, spec));
-    }
+    for (const [module, p, d] of candidates) if (isTarget(module)) out.push(loraModule(module, p, d, spec));
   }
+  if (head === 'pooler' && spec.layers === undefined && isTarget(POOLER)) out.push(loraModule(POOLER, h, h, spec));
   return out;
 }
 
@@ -48,7 +52,7 @@ function loraModule(module: string, p: number, d: number, spec: LoraSpec): LoraM
     { name: a, shape: [spec.rank, d] },
     { name: b, shape: [p, spec.rank] },
   ];
-  return { module, a, b, scale: spec.alpha / spec.rank, specs };
+  return { module, a, b, scale: spec.alpha / (spec.rankStabilised === true ? Math.sqrt(spec.rank) : spec.rank), specs };
 }
 
 /** peft's start: A uniform within 1/√d (Kaiming with a = √5), B zero, so that training starts from the base model. */

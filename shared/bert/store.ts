@@ -237,9 +237,9 @@ function meanDenseSpecs({ config }: CreateBert, width: number): TensorSpec[] {
   ];
 }
 
-function adapters({ config, trainable }: CreateBert, blocks: number): LoraModule[] {
+function adapters({ config, trainable, head }: CreateBert, blocks: number): LoraModule[] {
   if (typeof trainable === 'string' || !('lora' in trainable)) return [];
-  const modules = loraModules(config, trainable.lora, blocks);
+  const modules = loraModules(config, trainable.lora, blocks, head);
   if (modules.length > 0 && trainable.lora.rank >= 1) return modules;
   throw new TacitError<BertErrorCode>(
     'BERT_UNSUPPORTED',
@@ -297,5 +297,10 @@ function trainableSpecs(
   if (trainable === 'all') return sameNames(all);
   if (trainable === 'head') return sameNames(classifier);
   const parts = lora.flatMap(({ specs: [a, b] }) => (trainable.lora.freezeA === true ? [b] : [a, b]));
-  return [...sameNames(parts), ...classifier.map((spec) => ({ ...spec, outName: peftName(spec.name) }))];
+  const inFull = new Set(trainable.lora.inFull ?? ['classifier']);
+  const saved = [
+    ...(inFull.has('pooler') ? all.filter(({ name }) => name.startsWith('bert.pooler.')) : []),
+    ...(inFull.has('classifier') ? classifier : []),
+  ];
+  return [...sameNames(parts), ...saved.map((spec) => ({ ...spec, outName: peftName(spec.name) }))];
 }

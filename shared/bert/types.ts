@@ -17,6 +17,10 @@ export interface LoraSpec {
   readonly layers?: readonly number[];
   /** A stays as drawn and only B trains (Zhang et al. 2023, "LoRA-FA"): fewer numbers to noise. Default false. */
   readonly freezeA?: boolean;
+  /** peft's `use_rslora`: alpha / √rank in place of alpha / rank (Kalajdzievski 2023). Default false. */
+  readonly rankStabilised?: boolean;
+  /** What trains in full beside the adapters, peft's `modules_to_save`. Default: the classifier. */
+  readonly inFull?: readonly ('classifier' | 'pooler')[];
 }
 
 /** `layers`: these encoder blocks (0-based, as in their names) and the head above them, pooler included. */

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { readAdapterDirectory } from '../../../shared/bert/adapter.ts';
+import { mergeAdapter, readAdapterDirectory } from '../../../shared/bert/adapter.ts';
 import {
   type ModelDirectory,
   type ModelFiles,
   readModelDirectory,
   writeModelDirectory,
 } from '../../../shared/bert/directory.ts';
-import { loraModules, mergeLora } from '../../../shared/bert/lora.ts';
 import { exportOnnx } from '../../../shared/bert/onnx-export.ts';
 import { blocksUsed, encoderSpecs, poolerSpecs, requireTensor } from '../../../shared/bert/parameters.ts';
 import { writeSentenceTransformers } from '../../../shared/bert/sentence-transformers.ts';
@@ -43,7 +42,7 @@ export function inspectCommand(): Command {
         intermediateSize: config.intermediateSize,
         vocabulary: config.vocabSize,
         positions: config.maxPositions,
-        activation: config.hiddenAct,
+        activation: String(config.raw['hidden_act'] ?? config.hiddenAct),
         head: head === 'mean' ? `mean of layers ${(config.meanLayers ?? []).join(', ')}` : 'pooler',
         labels: weights.has('classifier.weight') ? (config.labelNames ?? []).join(', ') : '(no classifier)',
         task: weights.has('classifier.weight') ? taskOf(model) : '(none)',
@@ -148,14 +147,7 @@ export function mergeCommand(): Command {
     .action(async (from: string, adapterFrom: string, options: ConvertOptions) => {
       const base = readModelDirectory(await readModelFiles(from));
       const adapter = readAdapterDirectory(await readModelFiles(adapterFrom));
-      // What a mean head does not read was not adapted here; an adapter made elsewhere may have it all the same.
-      const read = loraModules(base.config, adapter.spec, blocksUsed(base.config, base.head)).map((m) => m.module);
-      const modules = loraModules(base.config, adapter.spec, base.config.layers).filter(
-        ({ module, a }) => read.includes(module) || adapter.weights.has(a),
-      );
-      const weights = mergeLora(base.weights, modules, adapter.weights);
-      for (const [name, tensor] of adapter.weights) if (!name.includes('.lora_')) weights.set(name, tensor);
-      await write(options, rewrite({ ...base, weights }, options));
+      await write(options, rewrite({ ...base, weights: mergeAdapter(base, adapter) }, options));
     });
 }
 

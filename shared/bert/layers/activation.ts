@@ -8,9 +8,10 @@ export function activation(trace: Trace, x: Value): Layer {
       return gelu(trace, x);
     case 'relu':
       return relu(trace, x);
-    case 'gelu_new':
-    case 'gelu_pytorch_tanh':
+    case 'tanh gelu':
       return tanhGelu(trace, x);
+    case 'quick gelu':
+      return quickGelu(trace, x);
   }
 }
 
@@ -39,6 +40,18 @@ function tanhGelu({ ops }: Trace, x: Value): Layer {
       const slope = ops.scale(ops.add(ops.scale(square, 3 * 0.044715), ops.scalar(1)), factor);
       const bend = ops.scale(ops.sub(ops.scalar(1), ops.mul(tanh, tanh)), 0.5);
       return ops.mul(gradient, ops.add(half, ops.mul(x, ops.mul(bend, slope))));
+    },
+  };
+}
+
+/** x·σ(1.702x) (Hendrycks & Gimpel 2016), with σ(z) = ½(1 + tanh(z/2)). */
+function quickGelu({ ops }: Trace, x: Value): Layer {
+  const sigmoid = ops.scale(ops.add(ops.tanh(ops.scale(x, 0.851)), ops.scalar(1)), 0.5);
+  return {
+    output: ops.mul(x, sigmoid),
+    backward(gradient) {
+      const slope = ops.scale(ops.mul(sigmoid, ops.sub(ops.scalar(1), sigmoid)), 1.702);
+      return ops.mul(gradient, ops.add(sigmoid, ops.mul(x, slope)));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readAdapterDirectory, writeAdapterDirectory } from '../../../shared/bert/adapter.ts';
+import { mergeAdapter, readAdapterDirectory, writeAdapterDirectory } from '../../../shared/bert/adapter.ts';
 import { newBertConfig, parseBertConfig } from '../../../shared/bert/config.ts';
 import { readModelDirectory, writeModelDirectory } from '../../../shared/bert/directory.ts';
 import { type Bert, createBert } from '../../../shared/bert/model.ts';
@@ -214,12 +214,14 @@ describe('peft adapter', () => {
     const tensors = readFileSync('test/vectors/lora-tiny/adapter_model.safetensors');
     for (const change of [
       { use_dora: true },
-      { use_rslora: true },
+      { modules_to_save: ['bert.embeddings'] },
+      { alpha_pattern: { query: 2 } },
       { bias: 'all' },
       { rank_pattern: { query: 2 } },
       { peft_type: 'IA3' },
       { r: 0 },
       { target_modules: [] },
+      { target_modules: '.*query' },
     ]) {
       const changed = new Map([
         ['adapter_config.json', utf8(JSON.stringify({ ...lora, ...change }))],
@@ -227,5 +229,24 @@ describe('peft adapter', () => {
       ]);
       expect(() => readAdapterDirectory(changed)).toThrow(expect.objectContaining({ code: 'BERT_ADAPTER_INVALID' }));
     }
+  });
+
+  it('is not merged when a part of it would be left out', () => {
+    const base = readModelDirectory(caseFiles('test/vectors/bert-variants/base'));
+    const embeddings = readAdapterDirectory(caseFiles('test/vectors/bert-variants/lora-embeddings'));
+    expect(() => mergeAdapter(base, embeddings)).toThrow(
+      expect.objectContaining({
+        code: 'BERT_ADAPTER_INVALID',
+        message: expect.stringContaining('word_embeddings.lora_embedding_A'),
+      }),
+    );
+    const pooler = readAdapterDirectory(caseFiles('test/vectors/bert-variants/lora-stabilised'));
+    const [name] = [...pooler.weights.keys()].filter((n) => n.includes('pooler.dense.lora_A'));
+    const stranger = new Map([...pooler.weights, ['cls.bias', pooler.weights.get(name as string) as NamedTensor]]);
+    expect(() => mergeAdapter(base, { ...pooler, weights: stranger })).toThrow(/cls\.bias/);
+    const cut = new Map([...pooler.weights].filter(([n]) => n !== name));
+    expect(() => mergeAdapter(base, { ...pooler, weights: cut })).toThrow(
+      expect.objectContaining({ code: 'BERT_WEIGHTS_MISSING' }),
+    );
   });
 });

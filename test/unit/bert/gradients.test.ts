@@ -20,6 +20,7 @@ const variants: [string, TinyOptions][] = [
   ['pooler, all', { head: 'pooler' }],
   ['pooler, head', { head: 'pooler', trainable: 'head' }],
   ['gelu_new', { config: { hidden_act: 'gelu_new' } }],
+  ['quick_gelu', { config: { hidden_act: 'quick_gelu' } }],
   ['relu', { config: { hidden_act: 'relu' } }],
 ];
 

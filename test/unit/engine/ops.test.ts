@@ -16,7 +16,8 @@ const config = newBertConfig({
 });
 
 function program(train: 'all' | readonly number[]): Graph {
-  const lora = train === 'all' ? [] : loraModules(config, { rank: 1, alpha: 1, targets: ['query'], layers: train }, 3);
+  const lora =
+    train === 'all' ? [] : loraModules(config, { rank: 1, alpha: 1, targets: ['query'], layers: train }, 3, 'mean');
   const base = [...encoderSpecs(config), ...poolerSpecs(config), ...classifierSpecs(2, 4)];
   const adapters = lora.flatMap((m) => m.specs);
   const names = new Set((train === 'all' ? base : [...adapters, ...classifierSpecs(2, 4)]).map((spec) => spec.name));

@@ -287,7 +287,7 @@ test('LoRA may be kept to chosen blocks', () => {
     intermediateSize: 8,
     maxPositions: 8,
   });
-  expect(loraModules(config, lora, 2).map((m) => m.module)).toEqual([
+  expect(loraModules(config, lora, 2, 'mean').map((m) => m.module)).toEqual([
     'bert.encoder.layer.1.attention.self.query',
     'bert.encoder.layer.1.attention.output.dense',
     'bert.encoder.layer.1.output.dense',
