@@ -7,6 +7,7 @@ import { parseJoinCode } from '../shared/protocol/join-code.ts';
 import { createProgress } from './progress.ts';
 import { changeSiteKey } from './site.ts';
 import { takePart } from './take-part.ts';
+import { withdrawConsent } from './withdraw.ts';
 
 const STATE = ['--state <dir>', 'directory of your identity, memory and ledger', join(homedir(), '.tacit')] as const;
 
@@ -19,11 +20,12 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** `tacit client` and `tacit client rotate-key`. @returns the exit code */
+/** `tacit client`, `tacit client rotate-key` and `tacit client withdraw`. @returns the exit code */
 export function main(argv: readonly string[]): Promise<number> {
   useOpensslCrypto();
   const program = command('tacit', 'Federated learning on text that never leaves its owner', 'tacit client --help');
-  // What `client` needs, `rotate-key` does not, so it is no subcommand of it but a command beside it.
+  // What `client` needs, these do not, so they are no subcommands of it but commands beside it.
+  if (argv[1] === 'withdraw') return runCommand(program.addCommand(withdrawCommand()), argv.slice(1));
   if (argv[1] === 'rotate-key') return runCommand(program.addCommand(rotateKeyCommand()), argv.slice(1));
   const example = 'tacit client --join "https://host/#join=…" --data records.csv --policy policy.yaml';
   const client = command('client', 'take part in a run with your own data, under your own policy', example)
@@ -34,7 +36,7 @@ export function main(argv: readonly string[]): Promise<number> {
     .option(...STATE)
     .option('--json', 'one JSON object a line')
     .action(takePartUntilEnd);
-  client.addHelpText('after', '\nAlso: tacit client rotate-key --help');
+  client.addHelpText('after', '\nAlso: tacit client rotate-key --help\n      tacit client withdraw --help');
   return runCommand(program.addCommand(client), argv);
 }
 
@@ -50,6 +52,26 @@ function rotateKeyCommand() {
       terminal.emit({ rotated: true, clientId, ledgerIndex: index });
       terminal.say(`client ${clientId} has another key since entry ${index} of its own ledger; the old one is gone`);
       terminal.say('Coordinators are shown the change, signed by both keys, when you take part next.');
+    });
+}
+
+function withdrawCommand() {
+  const example = 'tacit client withdraw --join "https://host/#join=…" --reason "our board decided so"';
+  return command('withdraw', 'take your consent to a run back; stop the client first', example)
+    .requiredOption('--join <link>', 'the join link that you took part with')
+    .requiredOption('--reason <text>', 'why; it becomes part of the coordinator’s ledger and of yours')
+    .option(...STATE)
+    .option('--json', 'one JSON object a line')
+    .action(async (options: { join: string; reason: string; state: string; json?: boolean }) => {
+      parseJoinCode(options.join);
+      const terminal = openTerminal(options.json === true);
+      const { join: link, reason, state } = options;
+      const { run } = await withdrawConsent({ link, reason, state, passphrase: passphraseFromEnvironment() });
+      terminal.emit({ withdrawn: true, run });
+      terminal.say(
+        `withdrawn  your consent to ${run}: signed, and in the coordinator’s ledger; later rounds are without you`,
+      );
+      terminal.say('What earlier rounds released is part of noisy sums and cannot be called back; it stays charged.');
     });
 }
 

@@ -1,4 +1,5 @@
 import type { Entry, EntryKind } from '../../shared/ledger/entries.ts';
+import { WITHDRAWN } from '../../shared/ledger/verify-runs.ts';
 import { plural } from '../lib/format.ts';
 
 /** Kinds of entries in words. */
@@ -35,6 +36,7 @@ export function entryWords(entry: Entry): string {
     case 'consent':
       return `client ${entry.clientId.slice(0, 12)} to run ${entry.run}`;
     case 'refusal':
+      if (entry.code === WITHDRAWN) return `client ${entry.by.slice(0, 12)} took its consent back: ${entry.reason}`;
       return `by ${entry.by.slice(0, 12)}, ${entry.code}: ${entry.reason}`;
     case 'reserve':
       return `ε ${entry.epsilon} for run ${entry.run}, ${plural(entry.budgets.length, 'dataset')}`;

@@ -102,6 +102,10 @@ const CODES: Readonly<Record<string, { readonly title: string; readonly body: st
     title: 'This training is open in another tab.',
     body: 'One tab trains; continue there, or close it and reload this page.',
   },
+  CONSENT_WITHDRAWN: {
+    title: 'Your consent is withdrawn.',
+    body: 'It is in the ledger, signed by you, and later rounds are without you. What earlier rounds released is part of noisy sums and stays charged.',
+  },
   CONSENT_DECLINED: { title: 'You declined.', body: 'Nothing was sent. You can close this page.' },
 };
 

@@ -103,6 +103,7 @@ const STATES: Readonly<Record<ParticipantView['state'], readonly [string, Tone]>
   invited: ['invited', 'plain'],
   consented: ['consented', 'good'],
   refused: ['refused', 'bad'],
+  withdrawn: ['took consent back', 'warn'],
   left: ['left', 'warn'],
 };
 

@@ -4,7 +4,7 @@ import { type RosterMember, rosterHash } from '../../shared/ledger/entries.ts';
 import type { Ledger } from '../../shared/ledger/log.ts';
 import type { RunView } from '../../shared/protocol/views.ts';
 import { ledgerProof } from '../rounds/ledger-proofs.ts';
-import type { RunRecord } from '../runs/run-log.ts';
+import { type RunRecord, standingConsents } from '../runs/run-log.ts';
 import type { RunPorts } from '../runs/run-ports.ts';
 import type { Participants } from './participants.ts';
 
@@ -85,8 +85,8 @@ export class Announcements {
   }
 }
 
-function rosterMembers({ consented }: RunRecord): RosterMember[] {
-  return [...consented.values()]
+function rosterMembers(record: RunRecord): RosterMember[] {
+  return standingConsents(record)
     .map(({ clientId, organisation, publicKey }) => ({ clientId, organisation, publicKey: base64(fromHex(publicKey)) }))
     .sort((a, b) => (a.clientId < b.clientId ? -1 : 1));
 }

@@ -81,6 +81,7 @@ export class ParticipantDesk implements ParticipantHub {
     const { signature, ...document } = consent;
     const publicKey = base64(fromHex(client.publicKey));
     checkStatement('consent', document, signature, publicKey, driver);
+    if (driver.record.withdrawn.has(clientId)) throw withdrawn(clientId);
     const before = driver.record.consented.get(clientId);
     const { run, planHash } = consent;
     const { index } =
@@ -108,19 +109,24 @@ export class ParticipantDesk implements ParticipantHub {
     return { ...document, signature, ledgerIndex: index };
   }
 
+  /** A "no", also one that takes a consent back: then later rounds are without this client. Saying it again changes nothing. */
   async refuse(clientId: string, refusal: Refusal): Promise<void> {
     const { client, driver } = this.#clientOf(clientId);
     const { signature, ...document } = refusal;
     const publicKey = base64(fromHex(client.publicKey));
     checkStatement('refusal', document, signature, publicKey, driver);
     const { run, planHash, code, reason } = refusal;
+    const operation = `refusal/${run}/${clientId}/${refusal.at}`;
+    if (this.#o.ledger.operation(operation) !== undefined && driver.record.withdrawn.has(clientId)) return;
     const statement = { publicKey, document, signature };
     await this.#o.ledger.append(
       { kind: 'refusal', run, planHash, by: clientId, code, reason, request: null, statement },
-      `refusal/${run}/${clientId}/${refusal.at}`,
+      operation,
     );
     const { organisation } = client;
     await driver.append({ type: 'refused', at: isoTime(this.#o.clock), clientId, organisation, code, reason });
+    if (driver.record.withdrawn.has(clientId))
+      this.#o.runs.tell('warn', `${organisation} took its consent back: ${reason}`);
   }
 
   /** A participant's word that it saw the reservation; an entry of its own, once a run. */
@@ -152,6 +158,7 @@ export class ParticipantDesk implements ParticipantHub {
 
   async secagg(clientId: string, frame: SecaggFrame): Promise<void> {
     const { driver } = this.#clientOf(clientId);
+    if (driver.record.withdrawn.has(clientId)) throw withdrawn(clientId);
     if (!driver.record.consented.has(clientId))
       throw new TacitError<ProtocolErrorCode>('CONSENT_REQUIRED', 'consent comes first');
     await driver.receive(clientId, frame);
@@ -201,6 +208,13 @@ export class ParticipantDesk implements ParticipantHub {
     if (client === undefined) throw new TacitError<ProtocolErrorCode>('NOT_AUTHORISED', 'say hello first');
     return { client, driver: this.#o.runs.known(client.run).driver };
   }
+}
+
+function withdrawn(clientId: string): TacitError<ProtocolErrorCode> {
+  return new TacitError<ProtocolErrorCode>('CONSENT_WITHDRAWN', 'this participant took its consent to this run back', {
+    where: clientId,
+    fix: 'That is for good in this run; another run asks again.',
+  });
 }
 
 /** @param publicKey - base64 of the enrolled key. @throws MESSAGE_INVALID, SIGNATURE_INVALID */

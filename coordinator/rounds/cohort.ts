@@ -3,6 +3,7 @@ import { TacitError } from '../../shared/core/errors.ts';
 import { shuffle } from '../../shared/core/rng.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { RunJournal } from '../runs/run-journal.ts';
+import { standingConsents } from '../runs/run-log.ts';
 import { survivorsNeeded } from './round-config.ts';
 
 const WAIT_MS = 100;
@@ -65,7 +66,7 @@ export class CohortAssembly {
   #ready(): { readonly here: readonly string[]; readonly counted: readonly string[] } {
     const { ports, record } = this.#journal;
     const connected = ports.connected();
-    const here = [...record.consented.keys()].filter((id) => connected.has(id));
+    const here = standingConsents(record).flatMap(({ clientId }) => (connected.has(clientId) ? [clientId] : []));
     const now = ports.clock.now();
     return { here, counted: here.filter((id) => (this.#resting.get(id) ?? 0) <= now) };
   }

@@ -7,7 +7,7 @@ import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/se
 import { sharingParameters } from '../../shared/secagg/parameters.ts';
 import { chunkBytesOf } from '../../shared/secagg/upload-shape.ts';
 import type { RunJournal } from '../runs/run-journal.ts';
-import type { RunRecord } from '../runs/run-log.ts';
+import { type RunRecord, standingConsents } from '../runs/run-log.ts';
 
 /** Everything that a session's participants must agree on before the first key goes out. Allows what it names to be downloaded. */
 export async function roundConfig(
@@ -59,9 +59,12 @@ export function survivorsNeeded({ secureAggregation }: Plan, cohortSize: number)
   return Math.max(minimumCohort, Math.floor((cohortSize + colluders) / 2) + 1);
 }
 
-/** Everyone who consented, with the key that their messages are checked by. */
-export function rosterEntries({ consented }: RunRecord): RosterEntry[] {
-  return [...consented.values()].map(({ clientId, publicKey }) => ({ clientId, publicKey: fromHex(publicKey) }));
+/** Everyone whose consent stands, and who is in the round that is open, with the key that their messages are checked by. */
+export function rosterEntries(record: RunRecord): RosterEntry[] {
+  return standingConsents(record, record.open?.cohort).map(({ clientId, publicKey }) => ({
+    clientId,
+    publicKey: fromHex(publicKey),
+  }));
 }
 
 /** Hash of the manifest of what this round trains. */

@@ -91,6 +91,8 @@ export interface RunRecord {
   readonly heldOut: { readonly validation: string; readonly test: string };
   readonly consented: ReadonlyMap<string, ConsentedClient>;
   readonly refused: ReadonlyMap<string, { readonly organisation: string; readonly reason: string }>;
+  /** Of those who consented, who took it back. They stay in `consented`: a round that was under way may still count them. */
+  readonly withdrawn: ReadonlySet<string>;
   /** Stage in progress; -1 before the first. */
   readonly stage: number;
   /** Each stage that was started: its overlays (safetensors blobs, oldest first), and those of them that earlier stages brought. */
@@ -133,6 +135,7 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
       heldOut: event.heldOut,
       consented: new Map(),
       refused: new Map(),
+      withdrawn: new Set(),
       stage: -1,
       stages: [],
       model: undefined,
@@ -157,6 +160,9 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
       return { ...record, consented: new Map(record.consented).set(clientId, { ...client, publicKey }) };
     }
     case 'refused':
+      // A "no" after a consent takes it back.
+      if (record.consented.has(event.clientId))
+        return { ...record, withdrawn: new Set(record.withdrawn).add(event.clientId) };
       return {
         ...record,
         refused: new Map(record.refused).set(event.clientId, {
@@ -200,6 +206,14 @@ export function foldRun(record: RunRecord | undefined, event: RunEvent): RunReco
     case 'failed':
       return { ...record, open: undefined, ended: { state: event.type, reason: event.reason, model: null } };
   }
+}
+
+/** Who consented and has not taken it back. @param besides - ids that count all the same */
+export function standingConsents(
+  { consented, withdrawn }: Pick<RunRecord, 'consented' | 'withdrawn'>,
+  besides: readonly string[] = [],
+): readonly ConsentedClient[] {
+  return [...consented.values()].filter((c) => !withdrawn.has(c.clientId) || besides.includes(c.clientId));
 }
 
 /** Which stage the next counted round belongs to, or undefined when all are done. */

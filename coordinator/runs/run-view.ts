@@ -66,8 +66,9 @@ function stageViews(record: RunRecord): StageView[] {
 function participantView(record: RunRecord, client: Enrolled, connected: ReadonlySet<string>): ParticipantView {
   const consent = record.consented.get(client.clientId);
   const here = connected.has(client.clientId);
-  const state =
-    consent !== undefined
+  const state = record.withdrawn.has(client.clientId)
+    ? 'withdrawn'
+    : consent !== undefined
       ? here || record.ended !== undefined
         ? 'consented'
         : 'left'

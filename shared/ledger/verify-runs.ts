@@ -20,6 +20,9 @@ export interface RunSummary {
   readonly state: 'open' | 'finished' | 'stopped' | 'failed';
 }
 
+/** Code of a client's refusal that takes its consent back. */
+export const WITHDRAWN = 'CONSENT_WITHDRAWN';
+
 interface Run {
   readonly index: number;
   readonly plan: Entry<'plan.commit'>;
@@ -100,7 +103,11 @@ export class RunVerifier {
   refusal(entry: Entry<'refusal'>): void {
     const run = entry.run === null ? undefined : this.#runs.get(entry.run);
     if (run !== undefined) run.refusals++;
-    this.#findings.note(`${entry.by} refused: ${entry.code}: ${entry.reason}`);
+    this.#findings.note(
+      entry.code === WITHDRAWN
+        ? `${entry.by} took its consent back: ${entry.reason}`
+        : `${entry.by} refused: ${entry.code}: ${entry.reason}`,
+    );
   }
 
   reserve(entry: Entry<'reserve'>): void {

@@ -3,7 +3,7 @@ import { isoTime } from '../core/clock.ts';
 import { TacitError } from '../core/errors.ts';
 import { signStatement, verifyStatement } from '../ledger/statement.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
-import type { Consent, Welcome } from '../protocol/messages.ts';
+import type { Consent, Refusal, Welcome } from '../protocol/messages.ts';
 import { type Plan, promiseOf } from '../protocol/plan.ts';
 import type { RunView } from '../protocol/views.ts';
 import type { TextRecord } from '../text/record.ts';
@@ -18,7 +18,7 @@ import { enforcePolicy, type Policy, policyHash } from './policy.ts';
 import { type Absence, absenceNow } from './sit-out.ts';
 
 interface AgreementOptions {
-  readonly site: Pick<ParticipantOptions, 'answer' | 'clock' | 'engineName' | 'signer'>;
+  readonly site: Pick<ParticipantOptions, 'answer' | 'clock' | 'engineName' | 'signer' | 'withdraw'>;
   readonly memory: ParticipantMemory;
   readonly own: OwnLedger;
   request(name: string, payload: unknown): Promise<unknown>;
@@ -45,6 +45,8 @@ export class Agreement {
   async reach(welcome: Welcome, ready: (answer: SiteAnswer) => Promise<void>): Promise<boolean> {
     const { memory, request, emit } = this.#o;
     const { run, terms } = welcome;
+    const withdrawal = memory.withdrawal(run.id) ?? (await this.#withdraw(welcome));
+    if (withdrawal !== undefined) return this.#sayNo(withdrawal);
     const before = memory.consent(run.id);
     if (before !== undefined && before.planHash !== terms.planHash) {
       throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
@@ -73,8 +75,39 @@ export class Agreement {
 
   /** The run is over: what was set aside is spent or given back. */
   async close(run: RunView, { terms }: Welcome): Promise<void> {
-    const released = run.stages.reduce((n, s) => n + s.roundsDone, 0);
-    if (this.#o.memory.consent(run.id) !== undefined) await this.#o.own.close(run.id, terms, released);
+    const { memory, own } = this.#o;
+    const roundsReleased = releasedIn(run);
+    if (memory.consent(run.id) !== undefined && memory.withdrawal(run.id) === undefined)
+      await own.close(run.id, terms, {
+        roundsReleased,
+        revealed: roundsReleased > 0,
+        outcome: 'finished',
+        reason: null,
+      });
+  }
+
+  /**
+   * Takes a consent back, as freely as it was given (GDPR Art. 7(3)). On disk before it is said: from then on nothing of this site
+   * enters a round. What earlier rounds released cannot be called back, so its account is charged whole as soon as this site
+   * has sent anything at all.
+   * @throws CONSENT_REQUIRED when there is none to take back
+   */
+  async #withdraw({ run, terms }: Welcome): Promise<Refusal | undefined> {
+    const { memory, own, site } = this.#o;
+    const { withdraw: reason } = site;
+    if (reason === undefined) return undefined;
+    if (memory.consent(run.id) === undefined) throw nothingToTakeBack(run.id);
+    const refusal = this.#signNo(run.id, terms.planHash, 'CONSENT_WITHDRAWN', reason);
+    await memory.record({ type: 'withdrew', run: run.id, refusal });
+    const roundsReleased = releasedIn(run);
+    const revealed = roundsReleased > 0 || memory.lastSession(run.id) !== undefined;
+    await own.close(run.id, terms, {
+      roundsReleased,
+      revealed,
+      outcome: 'stopped',
+      reason: `consent withdrawn: ${reason}`,
+    });
+    return refusal;
   }
 
   async #ask({ run, terms, about }: Welcome, consentedBefore: boolean): Promise<SiteAnswer | TacitError> {
@@ -120,12 +153,20 @@ export class Agreement {
     return { ...document, signature: holds ? signature : signStatement('consent', document, signer) };
   }
 
-  async #refuse(run: string, planHash: string, error: TacitError): Promise<false> {
+  #refuse(run: string, planHash: string, { code, message }: TacitError): Promise<false> {
+    return this.#sayNo(this.#signNo(run, planHash, code, message));
+  }
+
+  #signNo(run: string, planHash: string, code: string, reason: string): Refusal {
     const { clock, signer } = this.#o.site;
-    const { code } = error;
-    const document = { run, planHash, code, reason: error.message.slice(0, 500), at: isoTime(clock) };
-    await this.#o.request('refuse', { ...document, signature: signStatement('refusal', document, signer) });
-    this.#o.emit({ kind: 'refused', code, reason: error.message });
+    const document = { run, planHash, code, reason: reason.slice(0, 500), at: isoTime(clock) };
+    return { ...document, signature: signStatement('refusal', document, signer) };
+  }
+
+  async #sayNo(refusal: Refusal): Promise<false> {
+    await this.#o.request('refuse', refusal);
+    const { run, code, reason } = refusal;
+    this.#o.emit({ kind: 'refused', run, code, reason });
     return false;
   }
 
@@ -135,6 +176,17 @@ export class Agreement {
     const seen = await this.#o.check(reservation);
     await this.#o.request('countersign', await this.#o.own.countersign(run.id, terms, seen, about.origin));
   }
+}
+
+export function nothingToTakeBack(where: string): TacitError<ProtocolErrorCode> {
+  return new TacitError('CONSENT_REQUIRED', 'no consent was given', {
+    where,
+    fix: 'There is nothing to take back: nothing of this site is used.',
+  });
+}
+
+function releasedIn({ stages }: RunView): number {
+  return stages.reduce((n, s) => n + s.roundsDone, 0);
 }
 
 /** How many privacy units the records are: public by the consent. */

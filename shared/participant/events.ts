@@ -16,7 +16,7 @@ export type ParticipantEvent =
     }
   | { readonly kind: 'engine'; readonly name: string; readonly reason: string; readonly secondsPerExample: number }
   | { readonly kind: 'consented'; readonly receipt: unknown }
-  | { readonly kind: 'refused'; readonly code: string; readonly reason: string }
+  | { readonly kind: 'refused'; readonly run: string; readonly code: string; readonly reason: string }
   | {
       readonly kind: 'phase';
       readonly round: number;

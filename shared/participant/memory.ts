@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hex } from '../core/bytes.ts';
-import { type Consent, consentSchema } from '../protocol/messages.ts';
+import { type Consent, consentSchema, type Refusal, refusalSchema } from '../protocol/messages.ts';
 import type { ClientRecord } from '../secagg/client-checks.ts';
 import { EventLog } from '../store/log.ts';
 import type { Store } from '../store/port.ts';
@@ -16,6 +16,8 @@ export type MemoryEvent =
       readonly checkpoint: string;
     }
   | { readonly type: 'consented'; readonly run: string; readonly planHash: string; readonly consent: Consent }
+  /** A consent taken back, as it was signed: said again word for word until the coordinator has it. */
+  | { readonly type: 'withdrew'; readonly run: string; readonly refusal: Refusal }
   /** Secure aggregation: sessions are entered once, survivor sets signed once, secrets answered once. */
   | { readonly type: 'secagg'; readonly record: ClientRecord };
 
@@ -24,6 +26,7 @@ const whole = z.number().int().min(0);
 const memoryEvent: z.ZodType<MemoryEvent> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('seen'), key: text, size: whole, root: text, checkpoint: text }),
   z.object({ type: z.literal('consented'), run: text, planHash: text, consent: consentSchema }),
+  z.object({ type: z.literal('withdrew'), run: text, refusal: refusalSchema }),
   z.object({
     type: z.literal('secagg'),
     record: z.object({
@@ -47,6 +50,7 @@ export class ParticipantMemory {
   readonly #log: EventLog<MemoryEvent>;
   readonly #seen = new Map<string, Seen>();
   readonly #consents = new Map<string, Extract<MemoryEvent, { type: 'consented' }>>();
+  readonly #withdrawals = new Map<string, Refusal>();
   readonly #secagg = new Map<string, ClientRecord>();
 
   private constructor(log: EventLog<MemoryEvent>, events: readonly MemoryEvent[]) {
@@ -73,6 +77,16 @@ export class ParticipantMemory {
     return this.#consents.get(run);
   }
 
+  /** Whether this site ever agreed to anything. */
+  get hasConsented(): boolean {
+    return this.#consents.size > 0;
+  }
+
+  /** Signed, when this site took its consent to `run` back. That is for good. */
+  withdrawal(run: string): Refusal | undefined {
+    return this.#withdrawals.get(run);
+  }
+
   /** What was last persisted of secure aggregation in `run`. */
   lastSession(run: string): ClientRecord | undefined {
     return this.#secagg.get(run);
@@ -86,6 +100,7 @@ export class ParticipantMemory {
   #apply(event: MemoryEvent): void {
     if (event.type === 'seen') this.#seen.set(event.key, event);
     else if (event.type === 'consented') this.#consents.set(event.run, event);
+    else if (event.type === 'withdrew') this.#withdrawals.set(event.run, event.refusal);
     else this.#secagg.set(event.record.run, event.record);
   }
 }

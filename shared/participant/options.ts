@@ -34,6 +34,8 @@ export interface ParticipantOptions {
   readonly organisation: string;
   /** Asked once the plan on offer was found in the ledger and its promise recomputed; null declines. The policy is then enforced. */
   answer(invitation: Invitation, context: AnswerContext): Promise<SiteAnswer | null>;
+  /** Takes a consent back instead of taking part, and says why; the session ends as soon as the coordinator has it in its ledger. */
+  readonly withdraw?: string;
   readonly createTrainer: TrainerFactory;
   readonly engineName: string;
   /** Own identity; its private half never leaves this process. */

@@ -143,22 +143,23 @@ export class OwnLedger {
     return { clientId: this.#clientId, publicKey: base64(this.#signer.publicKey), document, signature };
   }
 
-  /** The run is over: what was set aside is spent if anything was released. */
-  async close(run: string, terms: Terms, roundsReleased: number): Promise<void> {
+  /** The run is over for this site: what was set aside is spent if anything was revealed, given back otherwise. */
+  async close(
+    run: string,
+    terms: Terms,
+    { revealed, ...end }: Pick<EntryInput<'plan.close'>, 'outcome' | 'reason' | 'revealed' | 'roundsReleased'>,
+  ): Promise<void> {
     const promise = promiseOf(terms.plan);
     if (promise === undefined) return;
-    const revealed = roundsReleased > 0;
     const { epsilon, delta } = promise;
     await this.#book.close({
       kind: 'plan.close',
       run,
       reservation: `run/${run}`,
-      outcome: 'finished',
-      reason: null,
+      ...end,
       revealed,
       epsilon: revealed ? decimal(epsilon) : '0',
       delta: revealed ? decimal(delta) : '0',
-      roundsReleased,
       modelHash: null,
     });
     await this.#ledger.checkpoint();

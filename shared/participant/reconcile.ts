@@ -186,7 +186,8 @@ function endPartings(coordinator: LedgerSide, site: LedgerSide, run: string, not
     );
   const more = mine.entry.roundsReleased > theirs.entry.roundsReleased;
   // A site that saw no release gives its reservation back although others' data was released: its own data was not in it.
-  const unseen = mine.entry.revealed && !theirs.entry.revealed;
+  // One that took its consent back in the middle counts everything that it had sent.
+  const unseen = mine.entry.revealed && !theirs.entry.revealed && mine.entry.outcome !== 'stopped';
   if (!more && !unseen) return [];
   const says = (e: Entry<'plan.close'>): string => `${e.roundsReleased} rounds released, ε ${e.epsilon} charged`;
   const what = 'this site saw more released than the coordinator accounts for';

@@ -21,6 +21,7 @@ export type ProtocolErrorCode =
   | 'POLICY_REFUSED'
   | 'POLICY_MISSING'
   | 'CONSENT_REQUIRED'
+  | 'CONSENT_WITHDRAWN'
   | 'COHORT_TOO_SMALL'
   | 'DEADLINE_PASSED'
   | 'STATE_LOST'

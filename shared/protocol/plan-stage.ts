@@ -199,5 +199,5 @@ export function trainInWords(train: PlanStage['train']): string {
   if ('layers' in train) return `layers ${train.layers.join(', ')} and head`;
   const { rank, targets, layers: where } = train.lora;
   const modules = targets.length === target.options.length ? 'every linear module' : targets.join(', ');
-  return `lora r${rank} on ${modules}${where === undefined ? '' : ` of layers ${where.join(', ')}`}`;
+  return `lora r${rank} on ${modules}${where === undefined ? '' : ` of ${where.length === 1 ? 'layer' : 'layers'} ${where.join(', ')}`}`;
 }

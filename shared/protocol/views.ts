@@ -70,7 +70,7 @@ export interface StageView {
 export interface ParticipantView {
   readonly clientId: string;
   readonly organisation: string;
-  readonly state: 'invited' | 'consented' | 'refused' | 'left';
+  readonly state: 'invited' | 'consented' | 'refused' | 'withdrawn' | 'left';
   readonly connected: boolean;
   /** e.g. `onnx cpu`, `tfjs webgl`; as told by the client. */
   readonly engine: string;

@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemRng } from '../../shared/core/rng.ts';
+import { exportBundle } from '../../shared/ledger/bundle.ts';
+import type { LedgerReader } from '../../shared/ledger/reader.ts';
+import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { openOwnReader } from '../../shared/participant/own-bundle.ts';
+import { reconcile } from '../../shared/participant/reconcile.ts';
+import { withdrawFrom } from '../../shared/participant/withdrawal.ts';
+import { clientIdOf } from '../../shared/protocol/messages.ts';
+import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
+import { createMemoryStore } from '../../shared/store/memory.ts';
+import {
+  createTestRun,
+  openTestBudget,
+  startParticipant,
+  startTestCoordinator,
+  type TestCoordinator,
+  type TestParticipant,
+  until,
+} from '../support/federation.ts';
+
+let site: TestCoordinator;
+let run: { readonly id: string; readonly link: string };
+const participants: TestParticipant[] = [];
+const store = createMemoryStore();
+
+beforeAll(async () => {
+  site = await startTestCoordinator({ store });
+  await openTestBudget(site.coordinator, 6);
+  run = await createTestRun(site.coordinator, { rounds: 4, minimum: 6 });
+});
+afterAll(async () => {
+  for (const p of participants) p.stop();
+  await site.close();
+});
+
+const withdraw = ({ store: own, signer }: Pick<TestParticipant, 'store' | 'signer'>, reason = 'the board decided so') =>
+  withdrawFrom({
+    link: run.link,
+    reason,
+    store: own,
+    signer,
+    rng: systemRng,
+    clock: Date,
+    signal: new AbortController().signal,
+  });
+const stateOf = (id: string) => site.coordinator.run(run.id)?.participants.find((p) => p.clientId === id)?.state;
+const sideOf = async (of: LedgerReader) => ({
+  origin: of.origin,
+  size: of.size,
+  entries: await of.entries(0),
+  root: (size: number) => of.root(size),
+});
+
+test('a consent is taken back in the middle of a run: signed, in both ledgers, and later rounds are without that site', async () => {
+  const all = [1, 2, 3, 4, 5, 6].map((index) => startParticipant({ link: run.link, index }));
+  participants.push(...all);
+  const leaving = all[5] as TestParticipant;
+  const id = clientIdOf(leaving.signer.publicKey);
+  await until(() => site.coordinator.rounds(run.id).some((r) => r.phase === 'done'), 'the first round');
+  leaving.stop();
+  await leaving.ended;
+  expect(await withdraw(leaving)).toEqual({ run: run.id });
+  const doneThen = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done').length;
+  expect(stateOf(id)).toBe('withdrawn');
+
+  // It comes back as if nothing had been: its own memory stops it before any data is asked for, and nothing more is logged.
+  const again = startParticipant({ link: run.link, index: 6, store: leaving.store, signer: leaving.signer });
+  participants.push(again);
+  await again.ended;
+  expect(again.events.find((e) => e.kind === 'refused')).toMatchObject({ code: 'CONSENT_WITHDRAWN', run: run.id });
+  expect(again.events.some((e) => e.kind === 'consented' || e.kind === 'trained')).toBe(false);
+  // Without its memory, the coordinator does.
+  const forgetful = startParticipant({ link: run.link, index: 6, signer: leaving.signer });
+  participants.push(forgetful);
+  await forgetful.ended;
+  expect(forgetful.events.find((e) => e.kind === 'failed')).toMatchObject({ code: 'CONSENT_WITHDRAWN' });
+
+  await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
+  const { ledger } = site.coordinator;
+  const entries = (await ledger.entries(0)).map(({ entry }) => entry);
+  const refusals = entries.filter((e) => e.kind === 'refusal');
+  expect(refusals).toMatchObject([
+    { by: id, run: run.id, code: 'CONSENT_WITHDRAWN', reason: 'the board decided so', statement: { document: {} } },
+  ]);
+  // Of rounds that began after it, it is in no roster.
+  const at = entries.indexOf(refusals[0] as (typeof entries)[number]);
+  const rosters = entries.slice(at).flatMap((e) => (e.kind === 'roster.update' ? [e.members ?? []] : []));
+  expect(rosters.length).toBeGreaterThan(0);
+  for (const members of rosters) expect(members.map((m) => m.clientId)).not.toContain(id);
+  const later = site.coordinator
+    .rounds(run.id)
+    .filter((r) => r.phase === 'done')
+    .slice(doneThen + 1);
+  expect(later.length).toBeGreaterThan(0);
+  for (const round of later) expect(round.funnel.invited).toBeLessThanOrEqual(5);
+
+  const report = await verifyBundle(await exportBundle(ledger, { vkey: ledger.vkey }), {
+    vkeys: [ledger.vkey],
+    recompute: recomputeCertificate,
+  });
+  expect(report.failures).toEqual([]);
+  expect(report.notes.join()).toContain(`${id} took its consent back: the board decided so`);
+
+  const own = (await openOwnReader(leaving.store)) as LedgerReader;
+  const ownEntries = (await own.entries(0)).map(({ entry }) => entry);
+  expect(ownEntries.filter((e) => e.kind === 'plan.close')).toMatchObject([
+    { outcome: 'stopped', reason: 'consent withdrawn: the board decided so', revealed: true, epsilon: '3' },
+  ]);
+  expect(reconcile(await sideOf(ledger), await sideOf(own))).toMatchObject({ clientId: id, partings: [] });
+}, 240_000);
+
+test('who gave no consent has none to take back, and takes no seat', async () => {
+  const before = site.coordinator.run(run.id)?.participants.length;
+  const stranger = { store: createMemoryStore(), signer: (participants[0] as TestParticipant).signer };
+  await expect(withdraw(stranger)).rejects.toMatchObject({ code: 'CONSENT_REQUIRED' });
+  expect(site.coordinator.run(run.id)?.participants.length).toBe(before);
+  // Over is over.
+  await participants[0]?.ended;
+  await expect(withdraw(participants[0] as TestParticipant)).rejects.toMatchObject({ code: 'RUN_CLOSED' });
+});
