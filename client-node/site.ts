@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { systemRng } from '../shared/core/rng.ts';
-import { signerFromSeed } from '../shared/core/signing.ts';
-import { finishRotation, type KeyedLedger, rotateLedgerKey } from '../shared/node/key-rotation.ts';
+import { finishRotation, type KeyedLedger, rotateLedgerKey } from '../shared/ledger/key-change.ts';
+import { keyFiles } from '../shared/node/key-files.ts';
 import { type OpenKeystore, openKeystore } from '../shared/node/keystore.ts';
 import { openSqliteStore } from '../shared/node/store/sqlite.ts';
 import { OWN_LEDGER_STREAM, ownOrigin } from '../shared/participant/own-ledger.ts';
@@ -34,7 +34,7 @@ export async function changeSiteKey(
   const { store } = await openSite(state, passphrase);
   try {
     const place = await keyed(state, store, passphrase);
-    const { index } = await rotateLedgerKey(place, reason);
+    const index = await rotateLedgerKey(place, reason);
     return { index, clientId: place.origin.replace(/^tacit\.client\//, '') };
   } finally {
     await store.close();
@@ -44,15 +44,8 @@ export async function changeSiteKey(
 const keyFile = (state: string): string => join(state, 'identity.json');
 
 async function keyed(state: string, store: Store, passphrase: string | undefined): Promise<KeyedLedger> {
-  const { seed } = await openKeystore(keyFile(state), { passphrase, rng: systemRng });
-  return {
-    store,
-    stream: OWN_LEDGER_STREAM,
-    origin: await ownOrigin(store, signerFromSeed(seed).publicKey),
-    keyFile: keyFile(state),
-    nextFile: join(state, 'identity-next.json'),
-    passphrase,
-    rng: systemRng,
-    clock: Date,
-  };
+  const next = join(state, 'identity-next.json');
+  const slots = keyFiles({ current: keyFile(state), next, passphrase, rng: systemRng });
+  const origin = await ownOrigin(store, (await slots.current()).publicKey);
+  return { store, stream: OWN_LEDGER_STREAM, origin, slots, clock: Date };
 }

@@ -10,6 +10,8 @@ export interface Actions {
   decline(): void;
   pause(): void;
   resume(): void;
+  withdraw(): void;
+  changeKey(): void;
   forget(): void;
   receipt(): void;
   exportAccount(): void;

@@ -38,7 +38,7 @@ function statements(state: ParticipantState): TemplateResult {
       ? 'This run promises no differential privacy: the sum itself may reveal something about your data.'
       : `Everything released together costs at most ε = ${formatEpsilon(guarantee.epsilon)} at δ = ${formatDelta(guarantee.delta)} for one ${guarantee.unit}, against ${guarantee.adversary}. When that is used up, training stops.`,
     'The number of your texts, your name or organisation, the engine and this consent are public to the others and in the ledger.',
-    'You may pause or leave at any moment. What was released before cannot be called back.',
+    'You may pause, leave or withdraw this consent at any moment. What was released before cannot be called back.',
   ];
   return html`<ul class="statements">${lines.map((line) => html`<li>${iconCheck()}<span>${line}</span></li>`)}</ul>`;
 }

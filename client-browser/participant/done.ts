@@ -2,20 +2,53 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { badge, notice } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
 import { formatDelta, formatEpsilon, formatPercent, plural } from '../lib/format.ts';
-import { runStateWords } from '../lib/words.ts';
+import { explainCode, runStateWords } from '../lib/words.ts';
 import { accountSection } from './account.ts';
 import type { Actions } from './actions.ts';
-import type { ParticipantState } from './state.ts';
+import { type Asked, canWithdraw, type ParticipantState } from './state.ts';
 
 /** 7. What it brought, what it cost, what was verified; and forgetting. */
 export function doneSection(state: ParticipantState, actions: Actions): TemplateResult {
   return html`
-    ${state.left && state.finished === null ? notice('plain', 'You left.', 'Nothing more is sent from this device. Reload the page to come back with the same invitation.', true) : nothing}
+    ${left(state)}
+    ${withdrawal(state, actions)}
     ${state.finished === null ? nothing : outcome(state)}
     ${contributed(state)}
     ${accountSection(state, actions)}
     ${forgetting(state, actions)}
   `;
+}
+
+function left(state: ParticipantState): unknown {
+  if (!state.left || state.finished !== null || state.withdrawal !== 'none') return nothing;
+  const back = 'Nothing more is sent from this device. Reload the page to come back with the same invitation.';
+  return notice('plain', 'You left.', back, true);
+}
+
+/** As easy to take back as it was to give (GDPR Art. 7(3)). */
+function withdrawal(state: ParticipantState, actions: Actions): unknown {
+  if (state.withdrawal === 'done') {
+    const { title, body } = explainCode('CONSENT_WITHDRAWN', '');
+    return notice('good', title, html`${body} <a href="./compliance.html">Read the ledger</a>`, true);
+  }
+  if (!canWithdraw(state)) return nothing;
+  return html`<div class="stack-tight">
+    <h3>Your consent</h3>
+    <p>It stands until you withdraw it. A withdrawal is signed by this browser and kept in the ledger; no later round of this training is with you.</p>
+    ${problem(state.withdrawal, 'The withdrawal did not reach the ledger.')}
+    <p><button class="button" ?disabled=${state.withdrawal === 'sending'} @click=${() => actions.withdraw()}>Withdraw my consent</button></p>
+    <div role="status">${state.withdrawal === 'sending' ? html`<p class="soft">Telling the coordinator. Keep this page open until it is in the ledger…</p>` : nothing}</div>
+  </div>`;
+}
+
+function problem(asked: Asked, title: string): unknown {
+  if (typeof asked === 'string') return nothing;
+  return notice(
+    'bad',
+    title,
+    html`${asked.message}. ${asked.fix ?? ''} <span class="small soft">${asked.code}</span>`,
+    true,
+  );
 }
 
 function outcome(state: ParticipantState): unknown {
@@ -63,8 +96,17 @@ function forgetting(state: ParticipantState, actions: Actions): TemplateResult {
     );
   return html`<div class="stack-tight">
       <h3>On this device</h3>
-      <p>Kept: your identity, what you consented to, and your own ledger of what your data was charged. Your texts were never stored.</p>
-      <p><button class="button button-bad" @click=${() => openDialog('forget')}>Delete what this browser keeps</button></p>
+      <p>Kept: your identity (a key), what you consented to, and your own ledger of what your data was charged. Your texts were never stored.</p>
+      ${problem(state.keyChange, 'The key was not changed.')}
+      <div class="row">
+        <button class="button" ?disabled=${state.keyChange === 'sending'} @click=${() => actions.changeKey()}>Change this browser’s key</button>
+        <button class="button button-bad" @click=${() => openDialog('forget')}>Delete what this browser keeps</button>
+      </div>
+      <div role="status">${
+        state.keyChange === 'done'
+          ? html`<p class="soft">This browser has another key; the old one is gone. It stays the same participant: the change, signed by both keys, is in its own ledger and is shown to coordinators next time.</p>`
+          : html`<p class="soft small">Change the key when somebody else may have seen it. You stay the same participant.</p>`
+      }</div>
     </div>
     ${confirmDialog({
       id: 'forget',

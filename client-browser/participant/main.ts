@@ -14,7 +14,15 @@ import { doneSection } from './done.ts';
 import { liveSection } from './live.ts';
 import { notices } from './notices.ts';
 import { sentSection } from './sent.ts';
-import { afterMessage, currentStep, type ParticipantState, START, STEP_IDS, type StepId } from './state.ts';
+import {
+  afterMessage,
+  canWithdraw,
+  currentStep,
+  type ParticipantState,
+  START,
+  STEP_IDS,
+  type StepId,
+} from './state.ts';
 import { taskSection } from './task.ts';
 import { TrainingWorker } from './training-worker.ts';
 import { whoSection } from './who.ts';
@@ -172,6 +180,18 @@ export class TacitParticipant extends PageElement implements Actions {
     this.connect(this.organisation);
   }
 
+  withdraw(): void {
+    const { link } = this.state;
+    if (link === null) return;
+    this.state = { ...this.state, withdrawal: 'sending' };
+    this.send({ kind: 'withdraw', link });
+  }
+
+  changeKey(): void {
+    this.state = { ...this.state, keyChange: 'sending' };
+    this.send({ kind: 'changeKey' });
+  }
+
   forget(): void {
     this.send({ kind: 'forget' });
   }
@@ -184,8 +204,9 @@ export class TacitParticipant extends PageElement implements Actions {
     this.send({ kind: 'exportAccount' });
   }
 
-  private leave(): void {
-    this.send({ kind: 'leave' });
+  private leave(form: HTMLFormElement): void {
+    if (new FormData(form).has('withdraw')) this.withdraw();
+    else this.send({ kind: 'leave' });
     this.state = { ...this.state, left: true };
     void this.updateComplete.then(() => this.arrive('done'));
   }
@@ -216,8 +237,16 @@ export class TacitParticipant extends PageElement implements Actions {
           confirm: 'Leave',
           cancel: 'Stay',
           dangerous: true,
-          body: html`<p>Nothing more is computed or sent from this device. What earlier rounds released cannot be called back: it is part of a noisy sum, and its privacy cost stays charged.</p>`,
-          onConfirm: () => this.leave(),
+          body: html`<p>Nothing more is computed or sent from this device. What earlier rounds released cannot be called back: it is part of a noisy sum, and its privacy cost stays charged.</p>
+            ${
+              canWithdraw(state)
+                ? html`<label class="check">
+                    <input type="checkbox" name="withdraw" />
+                    <span>Withdraw my consent as well. That is for good in this training: it is signed, and stands in the ledger.</span>
+                  </label>`
+                : nothing
+            }`,
+          onConfirm: (form) => this.leave(form),
         })}
       `,
     });

@@ -16,6 +16,9 @@ export interface MyRound {
   readonly reason: string | null;
 }
 
+/** Something that the person asked of the worker. */
+export type Asked = 'none' | 'sending' | 'done' | Problem;
+
 export type DataState =
   | { readonly status: 'none' }
   | { readonly status: 'reading'; readonly files: number }
@@ -45,6 +48,8 @@ export interface ParticipantState {
   readonly consent: 'none' | 'sending' | 'given';
   readonly receipt: unknown;
   readonly objection: Problem | null;
+  readonly withdrawal: Asked;
+  readonly keyChange: Asked;
   readonly stopped: {
     readonly code: string;
     readonly message: string;
@@ -90,6 +95,8 @@ export const START: ParticipantState = {
   consent: 'none',
   receipt: null,
   objection: null,
+  withdrawal: 'none',
+  keyChange: 'none',
   stopped: null,
   phase: null,
   rounds: [],
@@ -134,6 +141,9 @@ export function afterMessage(state: ParticipantState, message: FromWorker, now: 
       return { ...state, account: message.account };
     case 'accountFile':
       return state;
+    case 'withdrawal':
+    case 'keyChange':
+      return { ...state, [message.kind]: message.state };
     case 'paused':
       return { ...state, paused: true };
     case 'forgotten':
@@ -217,6 +227,12 @@ export function currentStep(state: ParticipantState): StepId {
   if (state.task === null) return 'who';
   if (state.data.status !== 'ready') return 'data';
   return 'consent';
+}
+
+/** A consent that stands and can be taken back: the run is not over. */
+export function canWithdraw(state: ParticipantState): boolean {
+  const consented = state.consent === 'given' || state.task?.consentedBefore === true;
+  return consented && state.finished === null && !state.forgotten && state.withdrawal !== 'done';
 }
 
 /** Seconds that the remaining rounds will take at the pace of those seen, or null before the second one. */

@@ -7,16 +7,16 @@ import type { AnswerContext, Invitation, ParticipantOptions, SiteAnswer } from '
 import { enforcePolicy, type Policy } from '../../shared/participant/policy.ts';
 import type { TrainerFactory } from '../../shared/participant/trainer.ts';
 import type { ParticipantTransport } from '../../shared/participant/transport.ts';
-import { clientIdOf } from '../../shared/protocol/messages.ts';
+import type { withdrawFrom } from '../../shared/participant/withdrawal.ts';
 import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/record.ts';
 import { accountOf, accountZip } from './account.ts';
 import type { ChosenEngine } from './engines.ts';
-import type { Identity } from './identity.ts';
 import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker } from './messages.ts';
 import { columnsFound, readFiles } from './read-files.ts';
+import type { Site } from './site.ts';
 
 /** Everything outside the worker's own decisions. */
 export interface HostPorts {
@@ -28,7 +28,11 @@ export interface HostPorts {
   /** The engine to train with; `onSwitch` when it failed and another one went on. @throws ENGINE_NONE */
   chooseEngine(onSwitch: (name: string, reason: string) => void, avoid: readonly string[]): Promise<ChosenEngine>;
   openStore(): Promise<Store>;
-  openIdentity(): Promise<Identity>;
+  openSite(store: Store): Promise<Site>;
+  /** @returns index of the change in this browser's own ledger */
+  changeKey(store: Store, reason: string): Promise<number>;
+  /** shared/participant/withdrawal.ts */
+  readonly withdrawFrom: typeof withdrawFrom;
   openTransport(url: string): ParticipantTransport;
   /** Holds this browser's one seat until `release`, or returns undefined when another tab has it. */
   takeSeat(): Promise<(() => void) | undefined>;
@@ -87,6 +91,10 @@ export class WorkerHost {
         return this.#withOwnStore(async (store) => {
           this.#ports.post({ kind: 'accountFile', zip: await accountZip(store) });
         });
+      case 'withdraw':
+        return this.#asked('withdrawal', () => this.#withdraw(message.link));
+      case 'changeKey':
+        return this.#asked('keyChange', () => this.#changeKey());
       case 'forget':
         await this.#end();
         await this.#ports.deleteEverything();
@@ -112,21 +120,13 @@ export class WorkerHost {
   }
 
   async #session(connect: Connect, signal: AbortSignal): Promise<void> {
-    const release = await this.#ports.takeSeat();
-    if (release === undefined) throw new TacitError('TAB_OPEN', 'another tab of this browser takes part already');
-    const store = await this.#ports.openStore();
-    try {
-      await this.#converse(connect, signal, store);
-    } finally {
-      await store.close();
-      release();
-    }
+    await this.#alone((store) => this.#converse(connect, signal, store));
   }
 
   async #converse({ link, organisation, avoid = [] }: Connect, signal: AbortSignal, store: Store): Promise<void> {
     const { post, rng, clock } = this.#ports;
-    const identity = await this.#ports.openIdentity();
-    post({ kind: 'identity', clientId: clientIdOf(identity.signer.publicKey), sealed: identity.sealed });
+    const { signer, sealed, clientId } = await this.#ports.openSite(store);
+    post({ kind: 'identity', clientId, sealed });
     await this.#tellAccount(store);
     const engine = await this.#chooseEngine(avoid);
     const events = this.#ports.runParticipant({
@@ -136,7 +136,7 @@ export class WorkerHost {
       createTrainer: this.#ports.trainerOf(engine),
       answer: (invitation, context) => this.#site(invitation, context, signal),
       transport: (url) => this.#ports.openTransport(url),
-      signer: identity.signer,
+      signer,
       store,
       rng,
       clock,
@@ -151,6 +151,49 @@ export class WorkerHost {
   async #tellAccount(store: Store): Promise<void> {
     const account = await accountOf(store);
     if (account !== undefined) this.#ports.post({ kind: 'account', account });
+  }
+
+  /** Ends taking part, then says so, signed. Waits for a coordinator that cannot be reached, until the page closes. */
+  async #withdraw(link: string): Promise<void> {
+    await this.#end();
+    const { rng, clock, openTransport } = this.#ports;
+    await this.#alone(async (store) => {
+      const { signer } = await this.#ports.openSite(store);
+      const signal = new AbortController().signal;
+      const reason = 'withdrawn in the browser by the participant';
+      await this.#ports.withdrawFrom({ link, reason, store, signer, rng, clock, signal, transport: openTransport });
+      await this.#tellAccount(store);
+    });
+  }
+
+  async #changeKey(): Promise<void> {
+    await this.#end();
+    await this.#alone(async (store) => {
+      await this.#ports.changeKey(store, 'changed in the browser by the participant');
+      await this.#tellAccount(store);
+    });
+  }
+
+  /** Tells the page how something that it asked for went. */
+  async #asked(kind: 'withdrawal' | 'keyChange', act: () => Promise<void>): Promise<void> {
+    const { post } = this.#ports;
+    try {
+      await act();
+      post({ kind, state: 'done' });
+    } catch (error) {
+      post({ kind, state: problemOf(error) });
+    }
+  }
+
+  /** With this browser's one seat, so that no session of another tab is under way. */
+  async #alone(use: (store: Store) => Promise<void>): Promise<void> {
+    const release = await this.#ports.takeSeat();
+    if (release === undefined) throw new TacitError('TAB_OPEN', 'another tab of this browser takes part already');
+    try {
+      await this.#withOwnStore(use);
+    } finally {
+      release();
+    }
   }
 
   /** Beside a session, or after it. */

@@ -3,16 +3,19 @@ import { systemRng } from '../../shared/core/rng.ts';
 import { localTrainer } from '../../shared/participant/local-trainer.ts';
 import { runParticipant } from '../../shared/participant/session.ts';
 import { openTransport } from '../../shared/participant/transport.ts';
+import { withdrawFrom } from '../../shared/participant/withdrawal.ts';
 import { DATABASES, deleteDatabase } from './database.ts';
 import { chooseBrowserEngine } from './engines.ts';
 import { WorkerHost } from './host.ts';
-import { openIdentity } from './identity.ts';
 import { openIndexedDbStore } from './indexeddb-store.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
+import { changeKey, openSite } from './site.ts';
 
 function say(message: FromWorker): void {
   (globalThis as unknown as { postMessage(message: FromWorker): void }).postMessage(message);
 }
+
+const clock = { now: () => Date.now() };
 
 /** Composition of the worker: the browser's storage, randomness and clock, and the shared session. */
 const host = new WorkerHost({
@@ -21,14 +24,16 @@ const host = new WorkerHost({
   trainerOf: (engine) => localTrainer({ engine, rng: systemRng }),
   chooseEngine: chooseBrowserEngine,
   openStore: () => openIndexedDbStore(),
-  openIdentity: () => openIdentity(systemRng),
+  openSite: (store) => openSite(store, systemRng, clock),
+  changeKey: (store, reason) => changeKey(store, systemRng, clock, reason),
+  withdrawFrom,
   openTransport,
   takeSeat,
   deleteEverything: async () => {
     await Promise.all(Object.values(DATABASES).map(deleteDatabase));
   },
   rng: systemRng,
-  clock: { now: () => Date.now() },
+  clock,
 });
 
 /** The page waits for this worker's lock, to learn of its death. Held until then. */

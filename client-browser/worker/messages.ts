@@ -21,6 +21,10 @@ export type ToWorker =
   | { readonly kind: 'decline' }
   | { readonly kind: 'pause' }
   | { readonly kind: 'leave' }
+  /** Ends the session and takes the consent to the run of this link back. */
+  | { readonly kind: 'withdraw'; readonly link: string }
+  /** Ends the session and gives this browser another key. */
+  | { readonly kind: 'changeKey' }
   /** Asks for this browser's own ledger as a file. */
   | { readonly kind: 'exportAccount' }
   /** Ends the session and deletes identity, memory and ledger of this browser. */
@@ -67,6 +71,8 @@ export type FromWorker =
   | { readonly kind: 'account'; readonly account: OwnAccount }
   /** It as a .zip. */
   | { readonly kind: 'accountFile'; readonly zip: Uint8Array }
+  /** How what was asked for went. */
+  | { readonly kind: 'withdrawal' | 'keyChange'; readonly state: 'done' | Problem }
   | { readonly kind: 'paused' }
   | { readonly kind: 'forgotten' }
   | { readonly kind: 'workerFailed'; readonly problem: Problem };

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Rng } from '../../shared/core/rng.ts';
+import { finishRotation, type KeyedLedger, rotateLedgerKey } from '../../shared/ledger/key-change.ts';
 import { type Ledger, openLedger } from '../../shared/ledger/log.ts';
-import { finishRotation, type KeyedLedger, rotateLedgerKey } from '../../shared/node/key-rotation.ts';
+import { keyFiles } from '../../shared/node/key-files.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import { LEDGER_STREAM } from '../store/open-store.ts';
@@ -41,13 +42,14 @@ export async function rotateKey(
   place: Place,
   reason: string,
 ): Promise<{ readonly index: number; readonly vkey: string }> {
-  const { index } = await rotateLedgerKey(keyed(place), reason);
+  const index = await rotateLedgerKey(keyed(place), reason);
   const { ledger } = await openOwnLedger(place);
   return { index, vkey: ledger.vkey };
 }
 
 function keyed({ config, store, passphrase, rng }: Place): KeyedLedger {
   const keys = join(config.dataDir, 'keys');
-  const files = { keyFile: join(keys, 'coordinator.json'), nextFile: join(keys, 'coordinator-next.json') };
-  return { store, stream: LEDGER_STREAM, origin: config.origin, ...files, passphrase, rng, clock: Date };
+  const files = { current: join(keys, 'coordinator.json'), next: join(keys, 'coordinator-next.json') };
+  const slots = keyFiles({ ...files, passphrase, rng });
+  return { store, stream: LEDGER_STREAM, origin: config.origin, slots, clock: Date };
 }

@@ -16,7 +16,7 @@ import {
   type TestCoordinator,
   type TestParticipant,
 } from '../support/federation.ts';
-import { openPage, requirePages, screenshot } from './open-pages.ts';
+import { axeProblems, openPage, requirePages, screenshot } from './open-pages.ts';
 
 let browser: Browser;
 let site: TestCoordinator;
@@ -210,3 +210,70 @@ test('a browser pauses, goes on, is reloaded, and is still the same participant'
   );
   expect(await identityOf(page)).toBe(before);
 }, 120_000);
+
+test('a browser changes its key and stays the same participant; then it takes its consent back, and later rounds are without it', async () => {
+  const run = await createTestRun(site.coordinator, {
+    rounds: 200,
+    minimum: 6,
+    training: '240s',
+    join: '240s',
+    every: 200,
+  });
+  for (const index of [41, 42, 43, 44, 45]) participants.push(startParticipant({ link: run.link, index }));
+  const { page, complaints } = await openPage(browser, run.link);
+  page.setDefaultTimeout(120_000);
+  page.on('dialog', (dialog) => void dialog.accept());
+  const leave = async (withdraw: boolean): Promise<void> => {
+    await page.getByRole('button', { name: 'Leave' }).first().click();
+    const dialog = page.getByRole('dialog');
+    if (withdraw) await dialog.getByRole('checkbox', { name: /Withdraw my consent/ }).check();
+    expect(await axeProblems(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Leave' }).click();
+  };
+  const connect = async (): Promise<void> => {
+    await page.getByLabel('Your name or organisation').fill('A browser that changes');
+    await page.getByRole('button', { name: 'Connect' }).click();
+  };
+  await connect();
+  await chooseMail(page, 'text,label');
+  await page.getByRole('checkbox', { name: /I may use this data/ }).check();
+  await page.getByRole('button', { name: 'I consent' }).click();
+  await page.getByText(/^Round 2 of 200/).waitFor();
+  const id = await identityOf(page);
+  await leave(false);
+  await page.getByText('You left.').waitFor();
+  await page.getByRole('button', { name: 'Change this browser’s key' }).click();
+  await page.getByText('This browser has another key; the old one is gone.', { exact: false }).waitFor();
+  expect(await axeProblems(page)).toEqual([]);
+  await screenshot(page, 'training-key-changed');
+
+  const mine = () =>
+    site.coordinator.run(run.id)?.participants.filter((p) => p.organisation === 'A browser that changes');
+  await page.reload();
+  await connect();
+  await page.getByText('You consented earlier in this browser.').waitFor();
+  await chooseMail(page, 'text,label');
+  await page.getByText(/^Round \d+ of 200/).waitFor();
+  await page.getByText(/^Last: \d+ texts/).waitFor();
+  expect(await identityOf(page)).toBe(id);
+  expect(mine()).toMatchObject([{ clientId: id, state: 'consented', connected: true }]);
+  const { ledger } = site.coordinator;
+  const entriesOf = async (kind: string) =>
+    (await ledger.entries(0)).map(({ entry }) => entry).filter((e) => e.kind === kind);
+  expect(await entriesOf('key.rotate')).toMatchObject([{ change: { name: `tacit.client/${id}` } }]);
+
+  await leave(true);
+  await page.getByText('Your consent is withdrawn.').waitFor();
+  expect(await axeProblems(page)).toEqual([]);
+  await screenshot(page, 'training-withdrawn');
+  expect(mine()).toMatchObject([{ clientId: id, state: 'withdrawn' }]);
+  expect(await entriesOf('refusal')).toMatchObject([{ by: id, code: 'CONSENT_WITHDRAWN' }]);
+  const own = page.getByRole('table', { name: 'What trainings were charged to your data' });
+  expect(await own.getByRole('row').last().textContent()).toContain('charged');
+
+  await page.reload();
+  await connect();
+  await page.getByText('Your consent is withdrawn.').waitFor();
+  await site.coordinator.stopRun(run.id, 'the test is over');
+  expect(complaints).toEqual([]);
+}, 400_000);

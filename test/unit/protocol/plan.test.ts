@@ -292,7 +292,7 @@ test('LoRA may be kept to chosen blocks', () => {
     'bert.encoder.layer.1.attention.output.dense',
     'bert.encoder.layer.1.output.dense',
   ]);
-  expect(trainInWords((stage as Plan['stages'][number]).train)).toBe('lora r2 on query, output.dense of layers 1');
+  expect(trainInWords((stage as Plan['stages'][number]).train)).toBe('lora r2 on query, output.dense of layer 1');
   const targets = ['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense'] as const;
   const every = trainInWords({ lora: { rank: 2, alpha: 4, freezeA: true, targets: [...targets] } });
   expect(every).toBe('lora r2 on every linear module');
