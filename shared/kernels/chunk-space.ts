@@ -35,14 +35,15 @@ export class ChunkSpace {
   readonly words: Uint32Array;
   readonly values: Float32Array;
   readonly ties: Uint32Array;
-  /** One block of a rotation, and the signs of its numbers. */
-  readonly block: Float64Array;
+  /** Signs of the numbers of a block. */
   readonly signs: Uint32Array;
   readonly #packing: PackingKernels;
   readonly #travelling: Uint8Array;
   readonly #tables: Uint32Array;
   readonly #packed = new Map<Table, PackedTable>();
+  readonly #block: Float64Array;
   #used = 0;
+  #rotated = false;
 
   private constructor() {
     const block = 8 * BLOCK_NUMBERS + BLOCK_NUMBERS / 8;
@@ -54,7 +55,7 @@ export class ChunkSpace {
     this.words = space.words(CHUNK_WORDS);
     this.values = space.floats(CHUNK_WORDS);
     this.ties = space.words(CHUNK_WORDS);
-    this.block = space.doubles(BLOCK_NUMBERS);
+    this.#block = space.doubles(BLOCK_NUMBERS);
     this.signs = space.words(BLOCK_NUMBERS / 32);
     this.#travelling = space.bytes(4 * CHUNK_WORDS + PACKING_SPARE);
     this.#tables = space.words(TABLE_WORDS);
@@ -69,6 +70,12 @@ export class ChunkSpace {
       space.#erase(words);
       if (idle.length < MOST_IDLE) idle.push(space);
     }
+  }
+
+  /** One block of a rotation. */
+  get block(): Float64Array {
+    this.#rotated = true;
+    return this.#block;
   }
 
   /** A table where the noise kernel can read it; kept for the next chunk. */
@@ -103,7 +110,8 @@ export class ChunkSpace {
 
   #erase(words: number): void {
     for (const part of [this.target, this.words, this.values]) part.fill(0, 0, words);
-    this.block.fill(0, 0, words);
+    if (this.#rotated) this.#block.fill(0, 0, words);
+    this.#rotated = false;
   }
 }
 

@@ -5,6 +5,7 @@ import nacl from 'tweetnacl';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fromHex, hex, utf8 } from '../../../shared/core/bytes.ts';
 import { sha256 } from '../../../shared/core/hash.ts';
+import { softwareKeystream } from '../../../shared/core/keystream.ts';
 import { installNativeCrypto } from '../../../shared/core/native.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
 import { signerFromSeed, verifySignature } from '../../../shared/core/signing.ts';
@@ -93,6 +94,33 @@ describe('OpenSSL in place of JavaScript', () => {
       for (const length of [1, 32, 33, 100])
         expect(opensslCrypto.hkdf(secret, salt, info, length)).toEqual(hkdf(nobleSha256, secret, salt, info, length));
       expect(opensslCrypto.signEd25519(secret)(info)).toEqual(ed25519.sign(info, secret));
+    }
+  });
+
+  test('a keystream asked for in pieces, onwards, again, across a gap or from another lane, has its place’s bytes', () => {
+    const key = rng.bytes(32);
+    const fill = opensslCrypto.aes256Ctr(key);
+    // Lane, first block, bytes: one piece after the other, some not of whole blocks or longer than OpenSSL is asked for at a time.
+    const pieces = [
+      [0, 0, 32],
+      [0, 2, 40],
+      [0, 4, 24],
+      [0, 5, 200_000],
+      [0, 12_505, 16],
+      [0, 12_505, 16],
+      [0, 12_506, 16],
+      [1, 12_507, 16],
+      [1, 12_508, 5],
+      [1, 12_508, 16],
+      [0, 12_509, 16],
+    ] as const;
+    for (const [lane, block, length] of pieces) {
+      const into = rng.bytes(length);
+      const counter = new Uint8Array(16);
+      new DataView(counter.buffer).setBigUint64(0, BigInt(lane));
+      new DataView(counter.buffer).setBigUint64(8, BigInt(block));
+      fill(counter, into);
+      expect(Buffer.compare(into, softwareKeystream(key, block, length, lane))).toBe(0);
     }
   });
 
