@@ -1,18 +1,10 @@
 import { TacitError } from '../core/errors.ts';
 import type { Graph } from '../engine/graph.ts';
-import type { Weights } from '../tensor/named.ts';
-import {
-  attentionBias,
-  type BatchShape,
-  checkTokens,
-  meanMask,
-  sameKeys,
-  targetsOf,
-  withoutExamples,
-} from './batch.ts';
+import { attentionBias, type BatchShape, checkTokens, meanMask, sameKeys, targetsOf } from './batch.ts';
 import { dropoutMasks } from './dropout-masks.ts';
 import { embed, scatter } from './embeddings.ts';
 import type { BertErrorCode } from './errors.ts';
+import { finiteGradients, requireWholeUnits } from './finite-gradients.ts';
 import { FrozenPart, frozenBlocks, frozenMeanLayers } from './frozen-part.ts';
 import { type Classifier, classifierGradients, classifierLogits } from './head-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
@@ -41,15 +33,6 @@ export async function createBert(options: CreateBert): Promise<Bert> {
   const model = new SequenceBert(options, sequenceStore(options));
   await model.prepare({ batch, tokens });
   return model;
-}
-
-/** @throws BERT_BATCH_INVALID */
-function requireWholeUnits(batch: number, recordsPerUnit: number): void {
-  if (Number.isInteger(recordsPerUnit) && recordsPerUnit > 0 && batch % recordsPerUnit === 0) return;
-  throw new TacitError<BertErrorCode>(
-    'BERT_BATCH_INVALID',
-    `a batch of ${batch} has no whole units of ${recordsPerUnit}`,
-  );
 }
 
 type Kind = 'forward' | 'features' | 'frozen' | 'private' | 'private+detail' | 'plain';
@@ -146,18 +129,7 @@ class SequenceBert extends StoredModel implements Bert {
     const shape = checkTokens(batch, this.#options.shape.tokens, this.config);
     const records = this.#records(batch);
     requireWholeUnits(shape.batch, records);
-    const first = await this.#backward(batch, shape, options);
-    const dropped = notFinite(first, records);
-    if (dropped.length === 0) return first;
-    const second = await this.#backward(withoutExamples(batch, dropped, shape), shape, options);
-    if (notFinite(second, records).length === 0) return { ...second, dropped };
-    throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'losses or gradients are not finite whatever the examples', {
-      fix: 'The weights are broken: start again from an earlier round.',
-    });
-  }
-
-  adapterNow(): Weights {
-    return this.store.adapterNow();
+    return finiteGradients(batch, shape, records, (kept) => this.#backward(kept, shape, options));
   }
 
   async #backward(batch: LabelledBatch, shape: BatchShape, options: ClipOptions): Promise<Gradients> {
@@ -291,12 +263,4 @@ class SequenceBert extends StoredModel implements Bert {
       }),
     );
   }
-}
-
-/** Examples of units whose loss or norm is not finite. */
-function notFinite({ losses, norms }: Gradients, recordsPerUnit: number): number[] {
-  const bad = (b: number): boolean =>
-    !Number.isFinite(losses[b]) || (norms.length > 0 && !Number.isFinite(norms[Math.floor(b / recordsPerUnit)]));
-  const units = new Set([...losses.keys()].filter(bad).map((b) => Math.floor(b / recordsPerUnit)));
-  return [...losses.keys()].filter((b) => units.has(Math.floor(b / recordsPerUnit)));
 }

@@ -4,10 +4,15 @@ import { Book } from './book.ts';
 import { encoder } from './layers/encoder.ts';
 import { poolerHead } from './layers/heads.ts';
 import { maskedHead, nextSentenceHead, weightedSoftmax } from './layers/pretraining.ts';
+import type { Trace } from './layers/trace.ts';
 import { wordEmbedding } from './names.ts';
 import { embeddingNorms, type ProgramSpec, traceOf } from './programs.ts';
 
-export interface PretrainingSpec extends Pick<ProgramSpec, 'config' | 'batch' | 'tokens' | 'shapes' | 'trains'> {
+export interface PretrainingSpec
+  extends Pick<
+    ProgramSpec,
+    'config' | 'batch' | 'tokens' | 'recordsPerUnit' | 'shapes' | 'lora' | 'trains' | 'dropout'
+  > {
   /** M, places for predicted positions; for private gradients M / B of each example, in order. */
   readonly slots: number;
   readonly nextSentence: boolean;
@@ -29,21 +34,13 @@ export function predictionProgram(spec: PretrainingSpec): Graph {
  */
 export function plainPretrainingProgram(spec: PretrainingSpec): Graph {
   const { ops, trace, book, masked, next, backward, slotWeights } = forward(spec);
-  const { config, slots, batch } = spec;
-  const targetEmbeddings = ops.feed('targetEmbeddings', [slots, config.hiddenSize]);
-  const { weighted, logTotal } = weightedSoftmax(trace, masked.logits, slotWeights);
-  const targetLogits = ops.add(
-    ops.reduceSum(ops.mul(masked.transformed, targetEmbeddings), [1]),
-    ops.feed('targetBias', [slots]),
-  );
-  const pulled = ops.mul(targetEmbeddings, ops.reshape(slotWeights, [slots, 1]));
-  const dTransformed = ops.sub(ops.matmul(weighted, trace.parameter(wordEmbedding)), pulled);
+  const { weighted, losses, dTransformed } = maskedLoss(spec, ops, trace, masked, slotWeights);
   book.linear(wordEmbedding, 'cls.predictions.bias', masked.transformed, weighted);
-  const dEmbedded = backward(masked.backward(dTransformed), next?.backward(ops.feed('weights', [batch])));
+  const dEmbedded = backward(masked.backward(dTransformed), next?.backward(ops.feed('weights', [spec.batch])));
   const outputs = new Map([
-    ['maskedLosses', ops.sub(logTotal, targetLogits)],
+    ['maskedLosses', losses],
     ['transformed', masked.transformed],
-    ['embedded', dEmbedded],
+    ...(spec.trains(wordEmbedding) ? [['embedded', dEmbedded] as const] : []),
     ...book.plainSums(),
   ]);
   if (next !== undefined) outputs.set('nextLosses', next.losses);
@@ -52,32 +49,52 @@ export function plainPretrainingProgram(spec: PretrainingSpec): Graph {
 
 /**
  * Private gradients of the example loss (mean over the example's own predicted positions + its next-sentence loss).
- * Feeds as `forward`, and `targets` int32 [M], `ids` int32 [B·T], `notPad` [B,1,T], `weights` [B], `clip` [1],
- * `sameToken`, `sameType`. Outputs as the plain program without `transformed`, and `norms` [B].
+ * Feeds as the plain program, and `weights` [B], `clip` [1], where the decoder or its bias trains `targets` int32 [M], and
+ * where word embeddings do `ids` int32 [B·T], `notPad` [B·T], `sameToken`, `sameType` (units of several records:
+ * `samePosition`). Units of several records have their weights in the loss, slotWeights included. Outputs as the plain
+ * program without `transformed`, and `norms` [U].
  */
 export function privatePretrainingProgram(spec: PretrainingSpec, detail = false): Graph {
   const { ops, trace, book, masked, next, backward, slotWeights } = forward(spec);
-  const { slots, batch, config } = spec;
-  const { weighted, logTotal } = weightedSoftmax(trace, masked.logits, slotWeights);
+  const { slots, batch, config, recordsPerUnit } = spec;
+  const { weighted, losses, dTransformed } = maskedLoss(spec, ops, trace, masked, slotWeights);
   const truth = ops.oneHot(ops.feed('targets', [slots], 'int32'), config.vocabSize);
   const dLogits = ops.sub(weighted, ops.mul(truth, ops.reshape(slotWeights, [slots, 1])));
   book.linear(wordEmbedding, 'cls.predictions.bias', masked.transformed, dLogits);
-  const dTransformed = ops.matmul(dLogits, trace.parameter(wordEmbedding));
-  const dEmbedded = backward(masked.backward(dTransformed), next?.backward());
-  embeddingNorms({ ...spec, recordsPerUnit: 1 }, ops, book, dEmbedded);
-  book.squaredNorm(wordEmbedding, crossTerm(spec, ops, book, masked.transformed, dLogits, dEmbedded));
+  const weights = ops.feed('weights', [batch]);
+  const dEmbedded = backward(masked.backward(dTransformed), next?.backward(recordsPerUnit > 1 ? weights : undefined));
+  if (spec.trains(wordEmbedding)) {
+    embeddingNorms(spec, ops, book, dEmbedded);
+    book.squaredNorm(wordEmbedding, crossTerm(spec, ops, book, masked.transformed, dLogits, dEmbedded));
+  }
   const norms = ops.sqrt(book.totalSquaredNorm());
   const clip = ops.feed('clip', [1]);
-  const factors = ops.mul(ops.div(clip, ops.max(norms, clip)), ops.feed('weights', [batch]));
-  const outputs = new Map([
-    ['maskedLosses', ops.sub(logTotal, ops.reduceSum(ops.mul(masked.logits, truth), [1]))],
-    ['norms', norms],
-    ['embedded', book.weightedRows(factors, dEmbedded)],
-    ...book.weightedSums(factors),
-  ]);
+  const clipped = ops.div(clip, ops.max(norms, clip));
+  const factors = recordsPerUnit > 1 ? clipped : ops.mul(clipped, weights);
+  const outputs = new Map([['maskedLosses', losses], ['norms', norms], ...book.weightedSums(factors)]);
+  if (spec.trains(wordEmbedding)) outputs.set('embedded', book.weightedRows(factors, dEmbedded));
   if (next !== undefined) outputs.set('nextLosses', next.losses);
   if (detail) for (const [name, value] of book.squaredNorms()) outputs.set(`squared:${name}`, value);
   return ops.finish(outputs);
+}
+
+/** Cross-entropy at each slot [M], the softmax times the slots' weights [M, V], and the gradient of the decoder's input. */
+function maskedLoss(
+  { slots, config }: PretrainingSpec,
+  ops: Ops,
+  trace: Trace,
+  masked: ReturnType<typeof maskedHead>,
+  slotWeights: Value,
+) {
+  const targetEmbeddings = ops.feed('targetEmbeddings', [slots, config.hiddenSize]);
+  const { weighted, logTotal } = weightedSoftmax(trace, masked.logits, slotWeights);
+  const targetLogits = ops.add(
+    ops.reduceSum(ops.mul(masked.transformed, targetEmbeddings), [1]),
+    ops.feed('targetBias', [slots]),
+  );
+  const pulled = ops.mul(targetEmbeddings, ops.reshape(slotWeights, [slots, 1]));
+  const dTransformed = ops.sub(ops.matmul(weighted, trace.parameter(wordEmbedding)), pulled);
+  return { weighted, losses: ops.sub(logTotal, targetLogits), dTransformed };
 }
 
 /**
@@ -92,11 +109,12 @@ function crossTerm(
   dLogits: Value,
   dEmbedded: Value,
 ): Value {
-  const { batch, tokens, config } = spec;
+  const { batch, tokens, config, recordsPerUnit } = spec;
+  const [units, rowsPerUnit] = [batch / recordsPerUnit, tokens * recordsPerUnit];
   const ids = ops.oneHot(ops.feed('ids', [batch * tokens], 'int32'), config.vocabSize);
   const logitAtToken = ops.matmul(book.byUnit(dLogits), book.byUnit(ids), { b: true });
   const rows = ops.matmul(book.byUnit(transformed), book.byUnit(dEmbedded), { b: true });
-  const products = ops.mul(ops.mul(logitAtToken, rows), ops.feed('notPad', [batch, 1, tokens]));
+  const products = ops.mul(ops.mul(logitAtToken, rows), ops.feed('notPad', [units, 1, rowsPerUnit]));
   return ops.scale(ops.reduceSum(products, [1, 2]), 2);
 }
 
@@ -106,8 +124,8 @@ function crossTerm(
  */
 function forward(spec: PretrainingSpec) {
   const ops = new Ops();
-  const book = new Book(ops, spec.batch, spec.trains);
-  const trace = traceOf({ ...spec, lora: [], dropout: false }, ops, book);
+  const book = new Book(ops, spec.batch / spec.recordsPerUnit, spec.trains);
+  const trace = traceOf(spec, ops, book);
   const { batch, tokens, config, slots } = spec;
   const embedded = ops.feed('embedded', [batch * tokens, config.hiddenSize]);
   const encoded = encoder(trace, embedded, ops.feed('attentionBias', [batch, 1, 1, tokens]), config.layers);

@@ -5,8 +5,10 @@ import type { Graph } from '../engine/graph.ts';
 import type { Weights } from '../tensor/named.ts';
 import { attentionBias, type BatchShape, checkTokens, sameKeys } from './batch.ts';
 import type { BertConfig } from './config.ts';
+import { dropoutMasks } from './dropout-masks.ts';
 import { addRow, embed, scatter } from './embeddings.ts';
 import type { BertErrorCode } from './errors.ts';
+import { finiteGradients, requireWholeUnits } from './finite-gradients.ts';
 import { positionEmbedding, typeEmbedding, wordEmbedding } from './names.ts';
 import {
   type PretrainingSpec,
@@ -14,10 +16,11 @@ import {
   predictionProgram,
   privatePretrainingProgram,
 } from './pretraining-programs.ts';
+import { invalid, type Slots, slotsOf } from './pretraining-slots.ts';
 import type { Program } from './steps.ts';
 import { type ParameterStore, pretrainingStore } from './store.ts';
 import { StoredModel } from './stored-model.ts';
-import type { TokenBatch, TrainableModel } from './types.ts';
+import type { ClipOptions, GradientModel, Gradients, LabelledBatch, TokenBatch, Trainable } from './types.ts';
 
 export interface CreatePretraining {
   readonly engine: Engine;
@@ -27,11 +30,15 @@ export interface CreatePretraining {
   readonly shape: {
     readonly batch: number;
     readonly tokens: number;
-    /** Predicted positions an example: a batch holds at most batch × this many. */
+    /** Predicted positions an example of `tokens`, and in proportion of a shorter one. */
     readonly masked: number;
   };
-  /** Train the next-sentence head (and pooler) too. */
+  /** The next-sentence head (and pooler) too. */
   readonly nextSentence: boolean;
+  /** Default `all`. */
+  readonly trainable?: Trainable;
+  /** Whether the heads train besides; default true. */
+  readonly trainHead?: boolean;
   readonly rng: Rng;
 }
 
@@ -53,31 +60,22 @@ export interface PretrainingGradients {
   readonly gradient: Float32Array;
 }
 
-export interface PrivatePretrainingGradients {
-  /** B: the example's mean over its own predicted positions + its next-sentence loss. */
-  readonly losses: Float32Array;
-  readonly norms: Float32Array;
-  readonly clippedSum: Float32Array;
-  readonly squaredNorms?: ReadonlyMap<string, Float32Array>;
-}
-
-/** Masked-LM (and next-sentence) training of all of a BERT; the decoder is tied to the word embeddings. */
-export interface Pretraining extends TrainableModel {
-  /** As Hugging Face's `BertForPreTraining` loss. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
-  gradients(batch: PretrainingBatch, options?: { readonly into?: Float32Array }): Promise<PretrainingGradients>;
-  /** Per-example clipped sum; no example may have more than `shape.masked` predicted positions. */
-  privateGradients(
-    batch: PretrainingBatch,
-    weights: Float32Array,
-    options: { readonly l2Clip: number; readonly detail?: boolean },
-  ): Promise<PrivatePretrainingGradients>;
+/**
+ * Masked LM (and next sentence) over a BERT; the decoder is tied to the word embeddings. As a GradientModel the loss of an
+ * example is the mean over its own predicted positions, and its next-sentence loss besides: an example's gradient then
+ * depends on no other example, which is what lets it be clipped.
+ */
+export interface Pretraining extends GradientModel {
+  /** As Hugging Face's `BertForPreTraining` loss of a whole batch. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
+  batchGradients(batch: PretrainingBatch, options?: { readonly into?: Float32Array }): Promise<PretrainingGradients>;
   /** Logits over the vocabulary at the predicted positions, in order, and of next sentence [B,2]. */
   logits(batch: PretrainingBatch): Promise<{ predictions: Float32Array; nextSentence: Float32Array }>;
 }
 
-/** @throws BERT_WEIGHTS_SHAPE, ENGINE_COMPILE */
+/** @throws BERT_WEIGHTS_SHAPE, BERT_UNSUPPORTED, ENGINE_COMPILE */
 export async function createPretraining(options: CreatePretraining): Promise<Pretraining> {
-  return new PretrainingBert(options, pretrainingStore(options, options.nextSentence));
+  const { trainable = 'all', trainHead = true } = options;
+  return new PretrainingBert(options, pretrainingStore({ ...options, trainable, trainHead }));
 }
 
 type Kind = 'plain' | 'private' | 'private+detail' | 'predict';
@@ -88,17 +86,14 @@ const builders: Readonly<Record<Kind, (spec: PretrainingSpec) => Graph>> = {
   predict: predictionProgram,
 };
 
-/** Which row of the batch each slot predicts, and what. */
-interface Slots {
-  /** M: row of each slot; unused slots point to row 0 with weight 0. */
-  readonly positions: Int32Array;
-  /** B·T: slot of each row, M for none. */
-  readonly inverse: Int32Array;
-  readonly targets: Int32Array;
-  readonly used: Uint8Array;
-  /** Predicted positions of each example. */
-  readonly counts: Int32Array;
-  readonly total: number;
+/** One backward pass: what each slot and each example counts, and what the engine is asked for. */
+interface Pass {
+  readonly kind: 'plain' | 'private' | 'private+detail';
+  readonly slots: Slots;
+  readonly slotWeights: Float32Array;
+  readonly weights: Float32Array;
+  readonly recordsPerUnit: number;
+  readonly options: Pick<ClipOptions, 'into' | 'dropoutSeed'> & { readonly l2Clip?: number };
 }
 
 class PretrainingBert extends StoredModel implements Pretraining {
@@ -109,70 +104,40 @@ class PretrainingBert extends StoredModel implements Pretraining {
     this.#options = options;
   }
 
-  async gradients(
+  async batchGradients(
     batch: PretrainingBatch,
     options: { readonly into?: Float32Array } = {},
   ): Promise<PretrainingGradients> {
     const shape = this.#shape(batch);
     const slots = this.#slots(batch, shape, false);
     const slotWeights = Float32Array.from(slots.used, (used) => (used === 1 ? 1 / slots.total : 0));
-    const feeds = this.#feeds(batch, shape, slots, slotWeights);
-    feeds.set('weights', new Float32Array(shape.batch).fill(1 / shape.batch));
-    const targets = this.#targetRows(slots);
-    feeds.set('targetEmbeddings', targets.embeddings).set('targetBias', targets.bias);
-    const gradient = this.store.sumArray(options.into);
-    const transformed = new Float32Array(slots.positions.length * this.#options.config.hiddenSize);
-    const { fetches, embedded, maskedLosses, nextLosses } = this.#fetches(shape, slots, gradient);
-    fetches.set('transformed', transformed);
-    await (await this.#program('plain', shape, slots)).step.run(feeds, fetches);
-    this.#scatter(embedded, gradient, batch, shape);
-    this.#takeTargets(transformed, slots, slotWeights, gradient);
-    const maskedLoss = maskedLosses.reduce((sum, loss, m) => sum + loss * (slotWeights[m] as number), 0);
-    const nextSentenceLoss = nextLosses.reduce((sum, loss) => sum + loss, 0) / shape.batch;
+    const weights = new Float32Array(shape.batch).fill(1 / shape.batch);
+    const pass = await this.#pass(batch, shape, {
+      kind: 'plain',
+      slots,
+      slotWeights,
+      weights,
+      recordsPerUnit: 1,
+      options,
+    });
+    const maskedLoss = pass.maskedLosses.reduce((sum, loss, m) => sum + loss * (slotWeights[m] as number), 0);
+    const nextSentenceLoss = pass.nextLosses.reduce((sum, loss) => sum + loss, 0) / shape.batch;
     const loss = maskedLoss + nextSentenceLoss;
     if (!Number.isFinite(loss)) {
       throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', `the loss is ${loss}`, {
         fix: 'Lower the learning rate.',
       });
     }
-    return { loss, maskedLoss, nextSentenceLoss, gradient };
+    return { loss, maskedLoss, nextSentenceLoss, gradient: pass.sum };
   }
 
-  async privateGradients(
-    batch: PretrainingBatch,
-    weights: Float32Array,
-    { l2Clip, detail }: { readonly l2Clip: number; readonly detail?: boolean },
-  ): Promise<PrivatePretrainingGradients> {
+  async gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients> {
     const shape = this.#shape(batch);
-    if (!(l2Clip > 0) || weights.length !== shape.batch)
+    const recordsPerUnit = batch.recordsPerUnit ?? 1;
+    requireWholeUnits(shape.batch, recordsPerUnit);
+    if (!(options.l2Clip > 0) || batch.weights.length !== shape.batch)
       throw invalid('l2Clip must be above 0, and every example have a weight');
-    const slots = this.#slots(batch, shape, true);
-    const perExample = slots.positions.length / shape.batch;
-    const slotWeights = Float32Array.from(slots.used, (used, m) =>
-      used === 1 ? 1 / (slots.counts[Math.floor(m / perExample)] as number) : 0,
-    );
-    const feeds = this.#feeds(batch, shape, slots, slotWeights);
-    this.#privateFeeds(feeds, batch, shape, slots);
-    feeds.set('weights', weights).set('clip', Float32Array.of(l2Clip));
-    const clippedSum = this.store.sumArray(undefined);
-    const { fetches, embedded, maskedLosses, nextLosses } = this.#fetches(shape, slots, clippedSum);
-    const norms = new Float32Array(shape.batch);
-    fetches.set('norms', norms);
-    const squaredNorms = new Map<string, Float32Array>();
-    if (detail === true) {
-      for (const { name } of this.trainableLayout.entries) squaredNorms.set(name, new Float32Array(shape.batch));
-      for (const [name, squares] of squaredNorms) fetches.set(`squared:${name}`, squares);
-    }
-    await (await this.#program(detail === true ? 'private+detail' : 'private', shape, slots)).step.run(feeds, fetches);
-    this.#scatter(embedded, clippedSum, batch, shape);
-    const losses = Float32Array.from({ length: shape.batch }, (_, b) => nextLosses[b] ?? 0);
-    maskedLosses.forEach((loss, m) => {
-      const b = Math.floor(m / perExample);
-      losses[b] = (losses[b] as number) + loss * (slotWeights[m] as number);
-    });
-    if (!norms.every(Number.isFinite))
-      throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'a gradient norm is not finite');
-    return { losses, norms, clippedSum, ...(detail === true ? { squaredNorms } : {}) };
+    return finiteGradients(batch, shape, recordsPerUnit, (kept) => this.#exampleGradients(kept, shape, options));
   }
 
   async logits(batch: PretrainingBatch): Promise<{ predictions: Float32Array; nextSentence: Float32Array }> {
@@ -187,45 +152,84 @@ class PretrainingBert extends StoredModel implements Pretraining {
     return { predictions: predictions.subarray(0, slots.total * this.#options.config.vocabSize), nextSentence };
   }
 
-  #shape(batch: PretrainingBatch): BatchShape {
+  async #exampleGradients(batch: LabelledBatch, shape: BatchShape, options: ClipOptions): Promise<Gradients> {
+    const plain = options.l2Clip === Number.POSITIVE_INFINITY;
+    const recordsPerUnit = plain ? 1 : (batch.recordsPerUnit ?? 1);
+    const slots = this.#slots(batch, shape, true);
+    const share = (m: number): number =>
+      slots.used[m] === 1 ? 1 / (slots.counts[slots.examples[m] as number] as number) : 0;
+    // A unit that is one example is weighted after it is clipped; what is summed up before that, in the loss.
+    const inside = plain || recordsPerUnit > 1;
+    const slotWeights = Float32Array.from(slots.used, (_, m) =>
+      inside ? share(m) * (batch.weights[slots.examples[m] as number] as number) : share(m),
+    );
+    const kind = plain ? 'plain' : options.detail === true ? 'private+detail' : 'private';
+    const pass = await this.#pass(batch, shape, {
+      kind,
+      slots,
+      slotWeights,
+      weights: batch.weights,
+      recordsPerUnit,
+      options,
+    });
+    const losses = Float32Array.from({ length: shape.batch }, (_, b) => pass.nextLosses[b] ?? 0);
+    for (const [m, loss] of pass.maskedLosses.entries()) {
+      const b = slots.examples[m] as number;
+      if (slots.used[m] === 1) losses[b] = (losses[b] as number) + loss * share(m);
+    }
+    const { norms, squaredNorms } = pass;
+    return {
+      losses,
+      norms,
+      clippedSum: pass.sum,
+      dropped: [],
+      ...(squaredNorms === undefined ? {} : { squaredNorms }),
+    };
+  }
+
+  async #pass(batch: TokenBatch & Partial<LabelledBatch>, shape: BatchShape, pass: Pass) {
+    const { kind, slots, slotWeights, recordsPerUnit, options } = pass;
+    const feeds = this.#feeds(batch, shape, slots, slotWeights);
+    feeds.set('weights', pass.weights);
+    const targets = this.#targetRows(slots);
+    feeds.set('targetEmbeddings', targets.embeddings).set('targetBias', targets.bias);
+    if (options.l2Clip !== undefined && kind !== 'plain') {
+      feeds.set('clip', Float32Array.of(options.l2Clip)).set('targets', slots.targets);
+      if (this.store.trains(wordEmbedding)) this.#embeddingFeeds(feeds, batch, shape, recordsPerUnit);
+    }
+    const sum = this.store.sumArray(options.into);
+    const maskedLosses = new Float32Array(slots.positions.length);
+    const nextLosses = new Float32Array(this.#options.nextSentence ? shape.batch : 0);
+    const norms = new Float32Array(kind === 'plain' ? 0 : shape.batch / recordsPerUnit);
+    const fetches = new Map([['maskedLosses', maskedLosses]]);
+    if (this.#options.nextSentence) fetches.set('nextLosses', nextLosses);
+    if (kind !== 'plain') fetches.set('norms', norms);
+    const squaredNorms = kind === 'private+detail' ? this.#detail(fetches, norms.length) : undefined;
+    const host = this.#gradientFetches(fetches, sum, shape, slots, kind);
+    const { graph, step } = await this.#program(kind, shape, slots, recordsPerUnit, options.dropoutSeed !== undefined);
+    if (options.dropoutSeed !== undefined)
+      for (const [name, mask] of dropoutMasks(graph, this.#options.config, options.dropoutSeed)) feeds.set(name, mask);
+    await step.run(feeds, fetches);
+    if (host.embedded !== undefined) this.#scatter(host.embedded, sum, batch, shape);
+    if (kind === 'plain') this.#takeTargets(host.transformed, slots, slotWeights, sum);
+    return { sum, maskedLosses, nextLosses, norms, squaredNorms };
+  }
+
+  #shape(batch: TokenBatch & Partial<LabelledBatch>): BatchShape {
     const shape = checkTokens(batch, this.#options.shape.tokens, this.#options.config);
-    if (batch.labels.length !== batch.inputIds.length) throw invalid('labels and inputIds differ in length');
-    if (this.#options.nextSentence && batch.nextSentenceLabel.length !== shape.batch)
+    if (batch.labels?.length !== batch.inputIds.length) throw invalid('labels and inputIds differ in length');
+    if (this.#options.nextSentence && batch.nextSentenceLabel?.length !== shape.batch)
       throw invalid('nextSentenceLabel has not one number an example');
     return shape;
   }
 
-  #slots(batch: PretrainingBatch, shape: BatchShape, byExample: boolean): Slots {
-    const perExample = this.#options.shape.masked;
-    const size = shape.batch * perExample;
-    const slots = {
-      positions: new Int32Array(size),
-      inverse: new Int32Array(batch.labels.length).fill(size),
-      targets: new Int32Array(size),
-      used: new Uint8Array(size),
-      counts: new Int32Array(shape.batch),
-    };
-    let total = 0;
-    for (const [row, label] of batch.labels.entries()) {
-      if (label === -100) continue;
-      if (label < 0 || label >= this.#options.config.vocabSize)
-        throw invalid(`label ${label} is no piece of the vocabulary`);
-      const example = Math.floor(row / shape.tokens);
-      const slot = byExample ? example * perExample + (slots.counts[example] as number) : total;
-      slots.counts[example] = (slots.counts[example] as number) + 1;
-      total += 1;
-      if (slot >= size || (byExample && (slots.counts[example] as number) > perExample)) {
-        throw invalid(`more predicted positions than shape.masked (${perExample} an example) has room for`);
-      }
-      slots.positions[slot] = row;
-      slots.inverse[row] = slot;
-      slots.targets[slot] = label;
-      slots.used[slot] = 1;
-    }
-    return { ...slots, total };
+  #slots(batch: Pick<LabelledBatch, 'labels'>, shape: BatchShape, grouped: boolean): Slots {
+    const { masked, tokens } = this.#options.shape;
+    const perExample = Math.ceil((masked * shape.tokens) / tokens);
+    return slotsOf(batch.labels, shape, this.#options.config.vocabSize, perExample, grouped);
   }
 
-  #feeds(batch: PretrainingBatch, shape: BatchShape, slots: Slots, slotWeights: Float32Array) {
+  #feeds(batch: TokenBatch & Partial<LabelledBatch>, shape: BatchShape, slots: Slots, slotWeights: Float32Array) {
     const feeds = new Map<string, Float32Array | Int32Array>([
       ['embedded', embed(this.store.tables(), batch, shape.tokens)],
       ['attentionBias', attentionBias(batch.attentionMask)],
@@ -234,46 +238,60 @@ class PretrainingBert extends StoredModel implements Pretraining {
       ['slotWeights', slotWeights],
     ]);
     if (this.#options.nextSentence) {
-      feeds.set(
-        'nextTargets',
-        Float32Array.from([...batch.nextSentenceLabel].flatMap((label) => (label === 0 ? [1, 0] : [0, 1]))),
-      );
+      const labels = [...(batch.nextSentenceLabel as Int32Array)];
+      feeds.set('nextTargets', Float32Array.from(labels.flatMap((label) => (label === 0 ? [1, 0] : [0, 1]))));
     }
     return feeds;
   }
 
-  #privateFeeds(
+  /** What the norms of the three tables and of the decoder tied to one of them need. */
+  #embeddingFeeds(
     feeds: Map<string, Float32Array | Int32Array>,
-    batch: PretrainingBatch,
+    batch: TokenBatch,
     shape: BatchShape,
-    slots: Slots,
+    recordsPerUnit: number,
   ): void {
     const pad = this.#options.config.padTokenId;
-    feeds.set('targets', slots.targets).set('ids', batch.inputIds);
-    feeds.set(
+    const rows = shape.tokens * recordsPerUnit;
+    const tokens = batch.inputIds.map((id) => (id === pad ? -1 : id));
+    feeds.set('ids', batch.inputIds).set(
       'notPad',
-      Float32Array.from(batch.inputIds, (id) => (id === pad ? 0 : 1)),
+      Float32Array.from(tokens, (id) => (id === -1 ? 0 : 1)),
     );
-    feeds.set(
-      'sameToken',
-      sameKeys(
-        batch.inputIds.map((id) => (id === pad ? -1 : id)),
-        shape.tokens,
-      ),
-    );
-    feeds.set('sameType', sameKeys(batch.tokenTypeIds, shape.tokens));
+    feeds.set('sameToken', sameKeys(tokens, rows)).set('sameType', sameKeys(batch.tokenTypeIds, rows));
+    const position = batch.inputIds.map((_, i) => i % shape.tokens);
+    if (recordsPerUnit > 1) feeds.set('samePosition', sameKeys(position, rows));
   }
 
-  #fetches(shape: BatchShape, slots: Slots, sum: Float32Array) {
-    const embedded = new Float32Array(shape.batch * shape.tokens * this.#options.config.hiddenSize);
-    const maskedLosses = new Float32Array(slots.positions.length);
-    const nextLosses = new Float32Array(this.#options.nextSentence ? shape.batch : 0);
-    const views = this.store.views(sum);
-    views.delete(positionEmbedding);
-    views.delete(typeEmbedding);
-    const fetches = new Map([['maskedLosses', maskedLosses], ['embedded', embedded], ...views]);
-    if (this.#options.nextSentence) fetches.set('nextLosses', nextLosses);
-    return { fetches, embedded, maskedLosses, nextLosses };
+  #detail(fetches: Map<string, Float32Array>, units: number): ReadonlyMap<string, Float32Array> {
+    const out = new Map<string, Float32Array>();
+    for (const name of this.store.parameters.keys()) {
+      if (!this.store.trains(name)) continue;
+      const squares = new Float32Array(units);
+      fetches.set(`squared:${name}`, squares);
+      out.set(this.store.outName(name), squares);
+    }
+    return out;
+  }
+
+  /** Gradients go straight into the sum, but for what the host adds to the tables of embeddings. */
+  #gradientFetches(
+    fetches: Map<string, Float32Array>,
+    sum: Float32Array,
+    shape: BatchShape,
+    slots: Slots,
+    kind: Kind,
+  ): { readonly embedded: Float32Array | undefined; readonly transformed: Float32Array } {
+    const width = this.#options.config.hiddenSize;
+    for (const [name, view] of this.store.views(sum))
+      if (name !== positionEmbedding && name !== typeEmbedding) fetches.set(name, view);
+    const embedded = this.store.trains(wordEmbedding)
+      ? new Float32Array(shape.batch * shape.tokens * width)
+      : undefined;
+    if (embedded !== undefined) fetches.set('embedded', embedded);
+    const transformed = new Float32Array(slots.positions.length * width);
+    if (kind === 'plain') fetches.set('transformed', transformed);
+    return { embedded, transformed };
   }
 
   /** The engine wrote the decoder's part of the tied weight; the embedding's part is added to it. */
@@ -299,29 +317,28 @@ class PretrainingBert extends StoredModel implements Pretraining {
   #takeTargets(transformed: Float32Array, { targets }: Slots, slotWeights: Float32Array, sum: Float32Array): void {
     const width = this.#options.config.hiddenSize;
     const views = this.store.views(sum);
-    const word = views.get(wordEmbedding) as Float32Array;
-    const bias = views.get('cls.predictions.bias') as Float32Array;
+    const word = views.get(wordEmbedding);
+    const bias = views.get('cls.predictions.bias');
     for (const [m, piece] of targets.entries()) {
       const weight = slotWeights[m] as number;
-      addRow(word, piece * width, transformed, m * width, width, -weight);
-      bias[piece] = (bias[piece] as number) - weight;
+      if (word !== undefined) addRow(word, piece * width, transformed, m * width, width, -weight);
+      if (bias !== undefined) bias[piece] = (bias[piece] as number) - weight;
     }
   }
 
-  #program(kind: Kind, shape: BatchShape, slots: Slots): Promise<Program> {
-    return this.steps.get(`${kind} ${shape.batch}x${shape.tokens}`, () =>
+  #program(kind: Kind, shape: BatchShape, slots: Slots, recordsPerUnit = 1, dropout = false): Promise<Program> {
+    return this.steps.get(`${kind} ${dropout} ${shape.batch}x${shape.tokens}/${recordsPerUnit}`, () =>
       builders[kind]({
         ...shape,
         config: this.#options.config,
         slots: slots.positions.length,
         nextSentence: this.#options.nextSentence,
+        recordsPerUnit,
         shapes: new Map([...this.store.parameters].map(([name, p]) => [name, p.shape])),
+        lora: this.store.lora,
         trains: (name) => this.store.trains(name),
+        dropout,
       }),
     );
   }
-}
-
-function invalid(what: string): TacitError<BertErrorCode> {
-  return new TacitError<BertErrorCode>('BERT_BATCH_INVALID', what, { where: 'batch' });
 }

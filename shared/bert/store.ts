@@ -180,27 +180,37 @@ export function sequenceStore(options: CreateBert): ParameterStore {
   return new ParameterStore(weights, tensors, names, lora, config);
 }
 
-/** All of `BertForPreTraining` (or without next sentence: embeddings, blocks and masked-LM head) trains. */
-export function pretrainingStore(
-  options: Pick<CreateBert, 'config' | 'weights' | 'rng'>,
-  nextSentence: boolean,
-): ParameterStore {
-  const { config, weights } = options;
-  const heads = [...(nextSentence ? poolerSpecs(config) : []), ...pretrainingSpecs(config)].filter(
+/**
+ * `BertForPreTraining` (without next sentence `BertForMaskedLM`). The head is what stands above the blocks: the masked-LM
+ * transform and bias and, with next sentence, pooler and classifier. The decoder is the word embedding and so no part of it.
+ */
+export function pretrainingStore(options: {
+  readonly config: CreateBert['config'];
+  readonly weights: Weights;
+  readonly rng: Rng;
+  readonly nextSentence: boolean;
+  readonly trainable: Trainable;
+  /** Whether the head trains too; without it `trainable` may not be `head`. */
+  readonly trainHead: boolean;
+}): ParameterStore {
+  const { config, weights, nextSentence, trainable, trainHead, rng } = options;
+  const head = [...(nextSentence ? poolerSpecs(config) : []), ...pretrainingSpecs(config)].filter(
     (spec) => nextSentence || !spec.name.startsWith('cls.seq_relationship'),
   );
-  const specs = [...encoderSpecs(config), ...heads];
-  const tensors = givenOrDrawn(specs, options);
-  const ordered = new Map(
-    specs.map((spec): [string, NamedTensor] => [spec.name, tensors.get(spec.name) as NamedTensor]),
+  const body = encoderSpecs(config);
+  // A pooler is part of the head here, which trains in full or not at all.
+  const lora = adapters({ config, trainable, head: 'mean' }, config.layers);
+  const given = givenOrDrawn([...body, ...head], options);
+  const tensors = new Map(
+    [...body, ...head].map((spec): [string, NamedTensor] => [spec.name, given.get(spec.name) as NamedTensor]),
   );
-  return new ParameterStore(
-    weights,
-    ordered,
-    specs.map((spec) => ({ ...spec, outName: spec.name })),
-    [],
-    config,
-  );
+  for (const [name, t] of adapterTensors(lora, weights, rng)) tensors.set(name, t);
+  const above = trainHead ? head : [];
+  const names =
+    typeof trainable !== 'string' && 'layers' in trainable
+      ? sameNames([...layerSpecs(config, trainable.layers, config.layers), ...above])
+      : trainableSpecs(trainable, [...body, ...above], above, lora);
+  return new ParameterStore(weights, tensors, names, lora, config);
 }
 
 /** Embeddings and blocks train, with the two maps to the teacher's space (distillation-programs.ts). */
@@ -237,7 +247,10 @@ function meanDenseSpecs({ config }: CreateBert, width: number): TensorSpec[] {
   ];
 }
 
-function adapters({ config, trainable, head }: CreateBert, blocks: number): LoraModule[] {
+function adapters(
+  { config, trainable, head }: Pick<CreateBert, 'config' | 'trainable' | 'head'>,
+  blocks: number,
+): LoraModule[] {
   if (typeof trainable === 'string' || !('lora' in trainable)) return [];
   const modules = loraModules(config, trainable.lora, blocks, head);
   if (modules.length > 0 && trainable.lora.rank >= 1) return modules;

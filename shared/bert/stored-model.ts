@@ -35,6 +35,10 @@ export abstract class StoredModel implements TrainableModel {
     return this.store.weightsNow();
   }
 
+  adapterNow(): Weights {
+    return this.store.adapterNow();
+  }
+
   dispose(): Promise<void> {
     return this.steps.dispose();
   }

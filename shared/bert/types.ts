@@ -38,8 +38,10 @@ export interface TokenBatch {
 }
 
 export interface LabelledBatch extends TokenBatch {
-  /** single_label: B class numbers. multi_label, regression: B×labels values. */
+  /** single_label: B class numbers. multi_label, regression: B×labels values. Masked LM: B×T, the true piece at predicted positions, −100 elsewhere. */
   readonly labels: Int32Array | Float32Array;
+  /** Next sentence: B numbers, 0 where the second part follows the first. */
+  readonly nextSentenceLabel?: Int32Array;
   /** B weights; 0 marks a padding example, which adds exactly nothing. */
   readonly weights: Float32Array;
   /** Records next to one another that form one privacy unit (a person); the model's own when absent. Divides B. */
@@ -118,11 +120,29 @@ export interface TrainableModel {
   keepIn(memory: Float32Array): void;
   /** The whole model under Hugging Face names, LoRA merged into the base. */
   weightsNow(): Weights;
+  /** What a LoRA stage trains: adapters, and what trains in full beside them, under peft's on-disk names. */
+  adapterNow(): Weights;
   dispose(): Promise<void>;
 }
 
+/** A model whose gradients can be bounded unit by unit: all that training loops need to know of it. */
+export interface GradientModel extends TrainableModel {
+  /** One private (or, with l2Clip Infinity, plain) backward pass. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
+  gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients>;
+  /**
+   * The same on features computed before, where the head alone trains: any number of rows, no engine involved. Absent
+   * where an example never reads the same twice.
+   */
+  headGradients?(
+    features: Float32Array,
+    labels: Int32Array | Float32Array,
+    weights: Float32Array,
+    options: HeadClipOptions,
+  ): Gradients;
+}
+
 /** A BERT sequence model made ready on one engine. Methods must not run at the same time as one another. */
-export interface Bert extends TrainableModel {
+export interface Bert extends GradientModel {
   readonly engine: string;
   readonly config: BertConfig;
   /** Bytes of the frozen blocks' output kept at present. */
@@ -135,15 +155,10 @@ export interface Bert extends TrainableModel {
   features(batch: TokenBatch): Promise<Float32Array>;
   /** Logits of the classifier on features: any number of rows. */
   headLogits(features: Float32Array): Float32Array;
-  /** One private (or, with l2Clip Infinity, plain) backward pass. @throws BERT_BATCH_INVALID, BERT_NOT_FINITE */
-  gradients(batch: LabelledBatch, options: ClipOptions): Promise<Gradients>;
-  /** The same for `trainable: 'head'` on features computed before: any number of rows, no engine involved. */
   headGradients(
     features: Float32Array,
     labels: Int32Array | Float32Array,
     weights: Float32Array,
     options: HeadClipOptions,
   ): Gradients;
-  /** LoRA only: adapter tensors under peft's on-disk names. */
-  adapterNow(): Weights;
 }

@@ -1,6 +1,7 @@
+import { NOT_PREDICTED } from '../../bert/pretraining-slots.ts';
 import type { Rng } from '../../core/rng.ts';
 import type { EncodedCorpus } from './corpus.ts';
-import { type MaskingOptions, maskPieces, NOT_PREDICTED } from './masking.ts';
+import { type MaskingOptions, maskPieces } from './masking.ts';
 import { type PairOptions, type SegmentPair, segmentPairs } from './pairs.ts';
 
 /** B examples of T tokens, row-major, as Hugging Face's `BertForPreTraining` takes them. */

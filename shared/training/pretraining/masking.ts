@@ -1,3 +1,4 @@
+import { NOT_PREDICTED } from '../../bert/pretraining-slots.ts';
 import { type Rng, uniform, uniformInt } from '../../core/rng.ts';
 import type { EncodedCorpus } from './corpus.ts';
 
@@ -9,9 +10,6 @@ export interface MaskingOptions {
   /** All pieces of a word are predicted together. */
   readonly wholeWords: boolean;
 }
-
-/** Label of a position that is not predicted; Hugging Face's ignore index. */
-export const NOT_PREDICTED = -100;
 
 /**
  * Chooses pieces to predict and hides them in place: 80 % become [MASK], 10 % a random piece, 10 % stay

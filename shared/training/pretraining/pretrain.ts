@@ -89,7 +89,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   while (trainer.step < steps && signal?.aborted !== true) {
     const next = batches.next();
     if (next.done === true) throw noPairs();
-    const { maskedLoss, nextSentenceLoss } = await model.gradients(next.value, { into: gradient });
+    const { maskedLoss, nextSentenceLoss } = await model.batchGradients(next.value, { into: gradient });
     trainer.take(gradient);
     model.setTrainable(trainer.parameters);
     onStep?.({ step: trainer.step, steps, maskedLoss, nextSentenceLoss });

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { NOT_PREDICTED } from '../../../../shared/bert/pretraining-slots.ts';
 import { seededRng } from '../../../../shared/core/rng.ts';
 import { type BatchOptions, pretrainingBatches } from '../../../../shared/training/pretraining/batches.ts';
 import { encodeCorpus } from '../../../../shared/training/pretraining/corpus.ts';
-import { NOT_PREDICTED } from '../../../../shared/training/pretraining/masking.ts';
 import { licence, tokenizer } from './fixture.ts';
 
 const corpus = encodeCorpus([licence], tokenizer);

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { NOT_PREDICTED } from '../../../../shared/bert/pretraining-slots.ts';
 import { seededRng } from '../../../../shared/core/rng.ts';
 import { encodeCorpus } from '../../../../shared/training/pretraining/corpus.ts';
-import { maskPieces, NOT_PREDICTED } from '../../../../shared/training/pretraining/masking.ts';
+import { maskPieces } from '../../../../shared/training/pretraining/masking.ts';
 import { licence, tokenizer } from './fixture.ts';
 
 const corpus = encodeCorpus([licence], tokenizer);
