@@ -6,7 +6,7 @@ import { type Rng, seededRng } from '../shared/core/rng.ts';
 import { onnxCpuEngine } from '../shared/node/engines.ts';
 import { calibrateNoise } from '../shared/privacy/accountant/index.ts';
 import { type MechanismParameters, mechanismParameters } from '../shared/privacy/mechanism.ts';
-import { labelsOf, type Plan, requirePromise } from '../shared/protocol/plan.ts';
+import { headOf, labelsOf, type Plan, requirePromise } from '../shared/protocol/plan.ts';
 import { requireFedSgd } from '../shared/protocol/plan-stage.ts';
 import { batchShape, openTokenizer, trainableOf } from '../shared/protocol/stage-model.ts';
 import type { Weights } from '../shared/tensor/named.ts';
@@ -147,7 +147,7 @@ export class PlanBench {
         engine: onnxCpuEngine(1),
         config: this.#model.config,
         weights,
-        head: this.#setting.model.head,
+        head: headOf(this.#setting),
         labels: labelsOf(this.#setting).length,
         task: 'single_label',
         trainable: trainableOf(stage),

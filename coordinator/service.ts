@@ -11,10 +11,14 @@ import type {
 import type { Store } from '../shared/store/port.ts';
 import type { PolicyDesk } from './budgets/policy-desk.ts';
 
-/** A label with its probability, for one text. */
+/** What a model says of one text. */
 export interface Prediction {
+  /** The label; of a model that fills masks, the likeliest piece for each, joined by spaces. */
   readonly label: string;
+  /** Probabilities by label; of a model that fills masks, of the likeliest pieces for the first. */
   readonly scores: Readonly<Record<string, number>>;
+  /** Masks filled: for each in order its likeliest pieces. */
+  readonly masks?: readonly Readonly<Record<string, number>>[];
 }
 
 export interface InvitationRequest {

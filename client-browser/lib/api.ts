@@ -76,7 +76,12 @@ const id = encodeURIComponent;
 
 /** The answer of `POST /api/v1/models/{id}/predict`. */
 export interface PredictView {
-  readonly predictions: readonly { readonly label: string; readonly scores: Readonly<Record<string, number>> }[];
+  readonly predictions: readonly {
+    readonly label: string;
+    readonly scores: Readonly<Record<string, number>>;
+    /** Of a model that fills in [MASK]. */
+    readonly masks?: readonly Readonly<Record<string, number>>[];
+  }[];
 }
 
 export const api = {

@@ -103,12 +103,12 @@ function trialResult(trial: Trial): unknown {
   const scores = Object.entries(trial.prediction.scores).sort((a, b) => b[1] - a[1]);
   return html`<p class="phase">${trial.prediction.label}</p>
     ${dataTable<[string, number]>({
-      caption: 'Scores of the labels',
+      caption: trial.prediction.masks === undefined ? 'Scores of the labels' : 'What may stand for the first [MASK]',
       captionHidden: true,
       rows: scores,
       empty: '',
       columns: [
-        { label: 'Label', cell: ([label]) => label },
+        { label: trial.prediction.masks === undefined ? 'Label' : 'Piece', cell: ([label]) => label },
         { label: 'Probability', align: 'end', cell: ([, p]) => formatPercent(p) },
       ],
     })}`;

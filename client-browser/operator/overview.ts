@@ -4,10 +4,11 @@ import { badge, notice, type Tone } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
 import { dataTable } from '../components/data-table.ts';
 import { guaranteeTable } from '../components/guarantees.ts';
-import { formatBytes, formatCount, formatDate, formatPercent } from '../lib/format.ts';
+import { formatBytes, formatCount, formatDate } from '../lib/format.ts';
 import { fragment } from '../lib/location.ts';
+import { bestOf, qualityOf } from '../lib/quality.ts';
 import { explainCode, PHASES } from '../lib/words.ts';
-import { bestAccuracy, stateBadge } from './run-list.ts';
+import { stateBadge } from './run-list.ts';
 
 /** Name, state, progress and the Stop button: above every tab. */
 export function runHead(run: RunView): TemplateResult {
@@ -53,14 +54,15 @@ function reasonNotice(run: RunView): TemplateResult {
 /** Overview: the figures, stages, who takes part, what is promised. */
 export function overviewTab(run: RunView): TemplateResult {
   const [first] = run.evaluations;
+  const quality = qualityOf(run.evaluations);
   return html`<div class="stack">
     <section class="panel">
       <h2 class="visually-hidden">Figures</h2>
       <dl class="figures">
-        <div><dt>Accuracy, held-out data</dt><dd>${formatPercent(bestAccuracy(run))} <small>from ${formatPercent(first?.accuracy)}</small></dd></div>
+        <div><dt>${quality.name}, held-out data</dt><dd>${quality.of(bestOf(run.evaluations))} <small>from ${quality.of(first)}</small></dd></div>
         <div><dt>Participants in</dt><dd>${run.participants.filter((p) => p.state === 'consented').length} <small>of ${run.participants.length} invited</small></dd></div>
         <div><dt>Update of one client</dt><dd>${formatBytes(Math.max(0, ...run.stages.map((s) => s.updateBytes)))} <small>masked</small></dd></div>
-        <div><dt>Labels</dt><dd><small>${run.labels.join(', ')}</small></dd></div>
+        <div><dt>Labels</dt><dd><small>${run.labels.length === 0 ? 'none: fills in hidden words' : run.labels.join(', ')}</small></dd></div>
       </dl>
     </section>
     <section class="panel">${guaranteeTable(run.guarantees)}</section>

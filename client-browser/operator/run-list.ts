@@ -2,8 +2,9 @@ import { html, type TemplateResult } from 'lit';
 import type { RunView } from '../../shared/protocol/views.ts';
 import { badge } from '../components/badge.ts';
 import { dataTable } from '../components/data-table.ts';
-import { formatDate, formatEpsilon, formatPercent } from '../lib/format.ts';
+import { formatDate, formatEpsilon } from '../lib/format.ts';
 import { fragment } from '../lib/location.ts';
+import { bestOf, qualityOf } from '../lib/quality.ts';
 import { runStateWords } from '../lib/words.ts';
 
 /** All runs, newest first. */
@@ -27,7 +28,7 @@ export function runList(runs: readonly RunView[]): TemplateResult {
         align: 'end',
         cell: (r) => r.participants.filter((p) => p.state === 'consented').length,
       },
-      { label: 'Accuracy', align: 'end', cell: (r) => formatPercent(bestAccuracy(r)) },
+      { label: 'Accuracy', align: 'end', cell: (r) => qualityWords(r) },
       { label: 'ε against the coordinator', align: 'end', cell: epsilonOf },
       { label: 'Created', cell: (r) => formatDate(r.createdAt) },
     ],
@@ -40,11 +41,10 @@ export function stateBadge(run: RunView): TemplateResult {
 }
 
 /** The best evaluated model is the one that is published. */
-export function bestAccuracy(run: RunView): number | null {
-  return run.evaluations.reduce<number | null>(
-    (best, { accuracy }) => (accuracy === null ? best : Math.max(best ?? 0, accuracy)),
-    null,
-  );
+function qualityWords({ evaluations }: RunView): string {
+  const { name, of } = qualityOf(evaluations);
+  const figure = of(bestOf(evaluations));
+  return name === 'Accuracy' ? figure : `${figure} (${name.toLowerCase()})`;
 }
 
 function epsilonOf(run: RunView): string {

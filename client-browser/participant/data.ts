@@ -4,7 +4,7 @@ import { notice } from '../components/badge.ts';
 import { dataTable } from '../components/data-table.ts';
 import { formatCount, formatPercent, plural } from '../lib/format.ts';
 import { dropReason } from '../lib/words.ts';
-import type { PreviewRow } from '../worker/messages.ts';
+import type { PreviewRow, TaskView } from '../worker/messages.ts';
 import type { Actions } from './actions.ts';
 import { filesOfDrop, filesOfInput } from './files.ts';
 import type { DataState, ParticipantState } from './state.ts';
@@ -23,8 +23,8 @@ export function dataSection(state: ParticipantState, actions: Actions): Template
           )
         : nothing
     }
-    ${task === null || fixed ? nothing : html`<p>${needed(task.kind)} <strong>${task.labels.join(', ')}</strong>.</p>`}
-    ${fixed ? nothing : dropZone(data, actions)}
+    ${task === null || fixed ? nothing : needed(task)}
+    ${fixed ? nothing : dropZone(data, task?.label === null, actions)}
     <div role="status">${data.status === 'reading' ? html`<p>Reading ${plural(data.files, 'file')}…</p>` : nothing}</div>
     ${data.status === 'problem' ? problem(state, data, actions) : nothing}
     ${data.status === 'ready' ? ready(data) : nothing}
@@ -40,7 +40,7 @@ export function dataSection(state: ParticipantState, actions: Actions): Template
   `;
 }
 
-function dropZone(data: DataState, actions: Actions): TemplateResult {
+function dropZone(data: DataState, unlabelled: boolean, actions: Actions): TemplateResult {
   const over = (event: DragEvent, on: boolean): void => {
     event.preventDefault();
     (event.currentTarget as HTMLElement).classList.toggle('over', on);
@@ -57,7 +57,7 @@ function dropZone(data: DataState, actions: Actions): TemplateResult {
     @drop=${dropped}
   >
     <p><strong>${data.status === 'ready' ? 'Drop other data to replace it' : 'Drop your data here'}</strong></p>
-    <p class="soft">A CSV or JSONL file, or a folder of .txt or .eml files sorted into one subfolder a label.</p>
+    <p class="soft">A CSV or JSONL file, or ${unlabelled ? '.txt or .eml files or a folder of them' : 'a folder of .txt or .eml files sorted into one subfolder a label'}.</p>
     <div class="row">
       <label class="button button-main file-button">
         Choose files
@@ -84,7 +84,7 @@ function columnsForm(state: ParticipantState, found: readonly string[], actions:
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     const form = new FormData(event.target as HTMLFormElement);
-    actions.readAgain({ text: String(form.get('text')), label: String(form.get('label')) });
+    actions.readAgain({ text: String(form.get('text')), label: String(form.get('label') ?? '') });
   };
   const select = (name: 'text' | 'label', label: string): TemplateResult => html`<div class="field">
     <label for="column-${name}">${label}</label>
@@ -94,24 +94,25 @@ function columnsForm(state: ParticipantState, found: readonly string[], actions:
   </div>`;
   return html`<form class="stack" @submit=${submit}>
     <p>Which columns are which?</p>
-    <div class="grid-fields">${select('text', 'Column with the text')} ${select('label', 'Column with the label')}</div>
+    <div class="grid-fields">${select('text', 'Column with the text')} ${state.task?.label === null ? nothing : select('label', 'Column with the label')}</div>
     <button class="button button-main">Read again</button>
   </form>`;
 }
 
 /** The column whose name is nearest to what the plan calls it. */
 function guess(found: readonly string[], name: 'text' | 'label', state: ParticipantState): string | undefined {
-  const wanted = state.task?.[name].toLowerCase() ?? name;
+  const wanted = state.task?.[name]?.toLowerCase() ?? name;
   const like = name === 'text' ? /text|body|message|content|mail/i : /label|class|category|target|spam/i;
   return found.find((c) => c.toLowerCase() === wanted) ?? found.find((c) => like.test(c)) ?? found[0];
 }
 
 function ready(data: Extract<DataState, { status: 'ready' }>): TemplateResult {
   const { report } = data;
+  const labelled = Object.keys(report.labels).length > 0;
   return html`<p role="status">
       <strong>${plural(report.kept, 'text')}</strong> ready from ${plural(data.files.length, 'file')}${report.kept === report.read ? '.' : html`; ${formatCount(report.read - report.kept)} of ${formatCount(report.read)} left out.`}
     </p>
-    ${labelTable(report)}
+    ${labelled ? labelTable(report) : nothing}
     ${report.dropped.length === 0 ? nothing : droppedTable(report)}
     <details>
       <summary>Preview the first rows</summary>
@@ -121,7 +122,7 @@ function ready(data: Extract<DataState, { status: 'ready' }>): TemplateResult {
         empty: '',
         columns: [
           { label: 'Where', cell: (r) => html`<span class="small">${r.place}</span>` },
-          { label: 'Label', cell: (r) => r.label },
+          ...(labelled ? [{ label: 'Label', cell: (r: PreviewRow) => r.label }] : []),
           { label: 'Text', cell: (r) => r.text },
         ],
       })}
@@ -166,7 +167,13 @@ function capital(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
-function needed(kind: 'classification' | 'multi-label' | 'regression'): string {
+function needed({ kind, labels }: TaskView): TemplateResult {
+  if (kind === 'pretraining')
+    return html`<p>Texts are enough: no label is needed. Words are hidden on this device, and the model learns to tell them.</p>`;
+  return html`<p>${neededOf(kind)} <strong>${labels.join(', ')}</strong>.</p>`;
+}
+
+function neededOf(kind: Exclude<TaskView['kind'], 'pretraining'>): string {
   if (kind === 'regression') return 'Each text needs a number in the column';
   return kind === 'multi-label' ? 'Each text may have any of the labels' : 'Each text needs one of the labels';
 }

@@ -1,7 +1,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { badge, notice } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
-import { formatDelta, formatEpsilon, formatPercent, plural } from '../lib/format.ts';
+import { formatDelta, formatEpsilon, plural } from '../lib/format.ts';
+import { bestOf, qualityOf } from '../lib/quality.ts';
 import { explainCode, runStateWords } from '../lib/words.ts';
 import { accountSection } from './account.ts';
 import type { Actions } from './actions.ts';
@@ -56,17 +57,14 @@ function outcome(state: ParticipantState): unknown {
   if (run === null) return nothing;
   const { text, tone } = runStateWords(run.state);
   const [first] = run.evaluations;
-  const best = run.evaluations.reduce<number | null>(
-    (a, { accuracy }) => (accuracy === null ? a : Math.max(a ?? 0, accuracy)),
-    null,
-  );
+  const quality = qualityOf(run.evaluations);
   return html`<div class="row">${badge(`training ${text}`, tone)}${run.reason === null ? nothing : html`<span class="soft">${run.reason}</span>`}</div>
     <dl class="figures">
-      <div><dt>Accuracy ${first === undefined || first.round === 0 ? 'before' : `after round ${first.round}`}</dt><dd>${formatPercent(first?.accuracy)}</dd></div>
-      <div><dt>Accuracy now</dt><dd>${formatPercent(best)}</dd></div>
+      <div><dt>${quality.name} ${first === undefined || first.round === 0 ? 'before' : `after round ${first.round}`}</dt><dd>${quality.of(first)}</dd></div>
+      <div><dt>${quality.name} now</dt><dd>${quality.of(bestOf(run.evaluations))}</dd></div>
       ${state.charge === null ? nothing : html`<div><dt>Your ε of ${formatEpsilon(state.charge.budgetEpsilon)}</dt><dd>${formatEpsilon(state.charge.spentEpsilon)} <small>δ ${formatDelta(state.charge.guarantee.delta)}, one ${state.charge.guarantee.unit}</small></dd></div>`}
     </dl>
-    <p class="soft">Accuracy is measured by the coordinator on data that no participant has.</p>`;
+    <p class="soft">Measured by the coordinator on data that no participant has.</p>`;
 }
 
 function contributed(state: ParticipantState): TemplateResult {

@@ -12,7 +12,7 @@ export function taskSection(state: ParticipantState): TemplateResult {
   return html`<p class="lede">${run.purpose}</p>
     <dl class="facts">
       <dt>Training</dt><dd>${run.name}</dd>
-      <dt>Says of each text</dt><dd>${run.labels.join(', ')}</dd>
+      <dt>Says of each text</dt><dd>${run.labels.length === 0 ? 'the words that are hidden in it' : run.labels.join(', ')}</dd>
       <dt>Trains</dt><dd>${run.stages.map((s) => `${s.train} (${formatCount(s.updateElements)} numbers, ${plural(s.rounds, 'round')})`).join('; then ')}</dd>
       ${modelBytes === undefined ? nothing : html`<dt>Model</dt><dd>${formatBytes(modelBytes)}, downloaded once</dd>`}
       <dt>Time on this device</dt><dd><span role="status">${timeWords(state)}</span></dd>

@@ -12,6 +12,7 @@ import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import type { Store } from '../../shared/store/port.ts';
 import type { TextRecord } from '../../shared/text/record.ts';
+import type { RecordColumns } from '../../shared/text/records.ts';
 import { accountOf, accountZip } from './account.ts';
 import type { ChosenEngine } from './engines.ts';
 import type { ChosenColumns, DroppedFile, FromWorker, Limits, Problem, ToWorker } from './messages.ts';
@@ -223,7 +224,9 @@ export class WorkerHost {
   /** Tells the page what is asked, then waits for the data, which is never kept, and for the person's answer. */
   async #site({ run }: Invitation, context: AnswerContext, signal: AbortSignal): Promise<SiteAnswer | null> {
     const { terms, consentedBefore } = context;
-    const { kind, text, label } = terms.plan.task;
+    const { task } = terms.plan;
+    const { kind, text } = task;
+    const label = 'label' in task ? task.label : null;
     const labels = labelsOf(terms.plan);
     this.#plan = terms.plan;
     const column = typeof text === 'string' ? text : text.join(', ');
@@ -249,7 +252,8 @@ export class WorkerHost {
     const plan = this.#plan;
     if (plan === null) return;
     this.#ports.post({ kind: 'reading', files: files.length });
-    const columns = { ...recordColumns(plan), ...chosen };
+    const wanted = recordColumns(plan);
+    const columns = chosen === null ? wanted : { ...wanted, ...chosenOf(wanted, chosen) };
     try {
       const { records, report } = await readFiles(files, columns);
       this.#records = records;
@@ -262,6 +266,11 @@ export class WorkerHost {
       this.#ports.post({ kind: 'dataProblem', problem: problemOf(error), columnsFound: await columnsFound(files) });
     }
   }
+}
+
+/** What was chosen for the columns that the plan has. */
+function chosenOf({ label }: RecordColumns, chosen: ChosenColumns): Partial<ChosenColumns> {
+  return label === undefined ? { text: chosen.text } : chosen;
 }
 
 /** After these the site's own ledger says something new. */

@@ -80,8 +80,9 @@ export type FromWorker =
 export interface TaskView {
   readonly run: string;
   readonly text: string;
-  readonly label: string;
-  readonly kind: 'classification' | 'multi-label' | 'regression';
+  /** Column of the label; null where texts have none. */
+  readonly label: string | null;
+  readonly kind: 'classification' | 'multi-label' | 'regression' | 'pretraining';
   readonly labels: readonly string[];
   /** Training goes on as soon as the same data is chosen again. */
   readonly consentedBefore: boolean;

@@ -1,6 +1,6 @@
 import { parse } from 'csv-parse/browser/esm/sync';
 import { TacitError } from '../../shared/core/errors.ts';
-import { cleanMail, cleanText } from '../../shared/text/clean.ts';
+import { cleanMail } from '../../shared/text/clean.ts';
 import { csvRows } from '../../shared/text/csv.ts';
 import type { TextErrorCode } from '../../shared/text/errors.ts';
 import { jsonlRows } from '../../shared/text/jsonl.ts';
@@ -12,6 +12,7 @@ import {
   type Row,
   requireRecords,
 } from '../../shared/text/records.ts';
+import { textRow, textRows } from '../../shared/text/text-rows.ts';
 import type { DroppedFile } from './messages.ts';
 
 const TABLE = /\.(csv|tsv|jsonl|ndjson)$/i;
@@ -30,7 +31,10 @@ export async function readFiles(files: readonly DroppedFile[], columns: RecordCo
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   if (usable.length === 0) {
     throw new TacitError<TextErrorCode>('DATA_FORMAT', 'none of these files is read as data', {
-      fix: 'Choose .csv, .tsv or .jsonl files, or a folder of .txt or .eml files in subfolders named by label.',
+      fix:
+        columns.label === undefined
+          ? 'Choose .csv, .tsv, .jsonl, .txt or .eml files, or a folder of them.'
+          : 'Choose .csv, .tsv or .jsonl files, or a folder of .txt or .eml files in subfolders named by label.',
     });
   }
   if (usable.reduce((n, f) => n + f.blob.size, 0) > MAX_BYTES) {
@@ -51,31 +55,15 @@ async function* rowsOf(file: DroppedFile, columns: RecordColumns): AsyncGenerato
   const named = { ...columns, source: file.path };
   if (/\.(csv|tsv)$/i.test(file.path)) yield* csvRows(bytes, named);
   else if (TABLE.test(file.path)) yield* jsonlRows(bytes, named);
-  else yield await textRow(file, bytes, columns);
+  else yield* await textFileRows(file, bytes, columns);
 }
 
-async function textRow(file: DroppedFile, bytes: Uint8Array, columns: RecordColumns): Promise<Row> {
-  const text = await textOf(file.path, bytes);
-  if (text === undefined) return { line: 1, dropped: /\.eml$/i.test(file.path) ? 'unreadable' : 'bad-utf8' };
-  const column = typeof columns.text === 'string' ? columns.text : (columns.text[0] ?? 'text');
+async function textFileRows(file: DroppedFile, bytes: Uint8Array, columns: RecordColumns): Promise<Row[]> {
   const label = file.path.split('/').at(-2) ?? '';
-  return {
-    line: 1,
-    values: new Map([
-      [column, text],
-      [columns.label, label],
-    ]),
-  };
-}
-
-async function textOf(path: string, bytes: Uint8Array): Promise<string | undefined> {
-  try {
-    if (/\.txt$/i.test(path)) return cleanText(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    const mail = await parseMail(bytes);
-    return cleanMail(mail.subject, mail.body);
-  } catch {
-    return undefined;
-  }
+  if (/\.txt$/i.test(file.path)) return textRows(bytes, label, columns);
+  const mail = await parseMail(bytes).catch(() => undefined);
+  if (mail === undefined) return [{ line: 1, dropped: 'unreadable' }];
+  return [textRow(cleanMail(mail.subject, mail.body), label, columns)];
 }
 
 /** Longest header that is looked at. */

@@ -1,10 +1,12 @@
-import { type ModelDirectory, readModelDirectory } from '../../shared/bert/directory.ts';
+import { isPretraining, type ModelDirectory, readModelDirectory } from '../../shared/bert/directory.ts';
 import { type BertTask, createBert } from '../../shared/bert/model.ts';
+import { createPretraining } from '../../shared/bert/pretraining.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { openTokenizer } from '../../shared/protocol/stage-model.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
+import { type FilledMask, fillMasks } from '../../shared/training/pretraining/fill-masks.ts';
 import type { Prediction } from '../service.ts';
 import { readModelFiles } from './model-files.ts';
 
@@ -34,6 +36,7 @@ export function requireClassifier({ weights }: ModelDirectory, where: string): n
 export async function predictLocally(from: string, texts: readonly string[], engine: Engine): Promise<Prediction[]> {
   const directory = await readLocalModel(from);
   const { config, weights, head, tokenizer } = directory;
+  if (isPretraining(directory)) return fillLocally(directory, texts, engine);
   const labels = requireClassifier(directory, from);
   const names = config.labelNames ?? Array.from({ length: labels }, (_, i) => `LABEL_${i}`);
   const task = taskOf(directory);
@@ -57,6 +60,27 @@ export async function predictLocally(from: string, texts: readonly string[], eng
   } finally {
     await bert.dispose();
   }
+}
+
+async function fillLocally(
+  { config, weights, tokenizer }: ModelDirectory,
+  texts: readonly string[],
+  engine: Engine,
+): Promise<Prediction[]> {
+  const tokens = Math.min(512, config.maxPositions);
+  const shape = { batch: Math.min(16, Math.max(1, texts.length)), tokens, masked: Math.ceil(0.15 * tokens) };
+  const bert = await createPretraining({ engine, config, weights, shape, nextSentence: false, rng: systemRng });
+  try {
+    return (await fillMasks(bert, openTokenizer(tokenizer), texts, shape)).map(filled);
+  } finally {
+    await bert.dispose();
+  }
+}
+
+/** What fills the masks of one text, as a prediction. */
+export function filled(masks: readonly FilledMask[]): Prediction {
+  const label = masks.map((pieces) => Object.keys(pieces)[0]).join(' ');
+  return { label, scores: masks[0] ?? {}, masks };
 }
 
 /** What one text's logits say. Multi-label: every label of probability above one half, joined by `;`. */

@@ -41,6 +41,8 @@ function taskInWords(task: Plan['task']): string {
       return `Labels, any number for a text: ${task.labels.join(', ')}.`;
     case 'regression':
       return `Says a number: ${task.label}.`;
+    case 'pretraining':
+      return `Masked language model${task.nextSentence ? ' and next sentence' : ''}: fills in [MASK], and is a start for other tasks.`;
   }
 }
 

@@ -1,24 +1,26 @@
 import { type ModelFiles, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
-import type { Rng } from '../../shared/core/rng.ts';
+import { peftName } from '../../shared/bert/lora.ts';
+import { type Rng, seededRng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { labelsOf, type Plan } from '../../shared/protocol/plan.ts';
-import { labelledColumns } from '../../shared/protocol/plan-columns.ts';
+import { headOf, labelsOf, type Plan } from '../../shared/protocol/plan.ts';
+import { heldOutColumns } from '../../shared/protocol/plan-columns.ts';
+import { examplesOf } from '../../shared/protocol/plan-examples.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../../shared/protocol/stage-model.ts';
 import type { Layout } from '../../shared/tensor/layout.ts';
 import type { NamedTensor } from '../../shared/tensor/named.ts';
 import { readWeights, writeSafetensors } from '../../shared/tensor/safetensors.ts';
-import { type EncodedExample, encodeRecords } from '../../shared/text/encode.ts';
+import { type EncodedExample, readExamples } from '../../shared/text/encode.ts';
 import { parseJsonl, requireRecords } from '../../shared/text/records.ts';
 import type { Tokenizer } from '../../shared/text/tokenizer.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
 import { createFeatureCache, type FeatureCache } from '../../shared/training/features.ts';
+import { fillMasks } from '../../shared/training/pretraining/fill-masks.ts';
+import { pretrainingMetrics } from '../../shared/training/pretraining/measure.ts';
 import { BERT_TASK, type TaskMetrics, taskMetrics } from '../../shared/training/task-metrics.ts';
-import { prediction } from '../models/local-model.ts';
+import { filled, prediction } from '../models/local-model.ts';
 import type { Prediction } from '../service.ts';
 
-interface OpenStage extends StageModel {
-  readonly key: string;
-}
+type OpenStage = StageModel & { readonly key: string };
 
 /** The coordinator's own copy of the model: to size updates, to evaluate on held-out text, to publish, to predict. */
 export class GlobalModel {
@@ -44,12 +46,12 @@ export class GlobalModel {
     this.#tokenizer = openTokenizer(options.files);
   }
 
-  /** Labelled texts of a JSON Lines file, encoded. @throws DATA_* */
+  /** Held-out texts of a JSON Lines file as the model reads them, pre-training texts with the same masks every time. @throws DATA_* */
   encode(jsonl: Uint8Array): EncodedExample[] {
-    const columns = labelledColumns(this.plan);
-    const labels = labelsOf(this.plan);
+    const columns = heldOutColumns(this.plan);
     const { records } = requireRecords(parseJsonl(jsonl, columns), columns);
-    return encodeRecords(records, this.#tokenizer, { labels, maxTokens: this.plan.model.maxTokens });
+    const examples = examplesOf(this.plan, records, this.#tokenizer, seededRng('held-out masks'));
+    return [...readExamples(examples, [...records.keys()])];
   }
 
   /** What each stage's update looks like. */
@@ -81,7 +83,7 @@ export class GlobalModel {
         ...directory.weights.keys(),
         ...carried.flatMap((c) => [...readWeights(c, 'carried').keys()]),
       ]);
-      const frozen = [...bert.weightsNow()].filter(([name]) => !known.has(name) && !name.startsWith('classifier.'));
+      const frozen = [...bert.weightsNow()].filter(([name]) => !known.has(name) && !trains.has(peftName(name)));
       const adapters = [...bert.adapterNow()].filter(([name]) => name.includes('.lora_'));
       const drawn = new Map([...frozen.filter(([name]) => !trains.has(name)), ...adapters]);
       return { flat, overlay: drawn.size === 0 ? undefined : writeSafetensors(drawn, { dtype: 'F32' }) };
@@ -94,13 +96,13 @@ export class GlobalModel {
     flat: Float32Array,
     examples: readonly EncodedExample[],
   ): Promise<TaskMetrics> {
-    return this.#withStage(stage, overlays, async ({ bert, shape, key }) => {
-      bert.setTrainable(flat);
-      const features =
-        this.plan.stages[stage]?.train === 'head' ? this.#featuresOf(examples, key, bert, shape) : undefined;
+    return this.#withStage(stage, overlays, async (model) => {
+      model.bert.setTrainable(flat);
+      if (model.kind === 'pretraining') return pretrainingMetrics(model.bert, examples, model.shape);
+      const features = this.plan.stages[stage]?.train === 'head' ? this.#featuresOf(examples, model) : undefined;
       const width = labelsOf(this.plan).length;
-      const logits = await logitsOf(bert, examples, width, shape, features);
-      return taskMetrics(BERT_TASK[this.plan.task.kind], logits, examples, width);
+      const logits = await logitsOf(model.bert, examples, width, model.shape, features);
+      return taskMetrics(model.task, logits, examples, width);
     });
   }
 
@@ -118,26 +120,31 @@ export class GlobalModel {
   /** The Hugging Face directory with an overlay in it. */
   directory(overlay: ReadonlyMap<string, NamedTensor>): Map<string, Uint8Array> {
     const { config, weights, tokenizer } = readModelDirectory(this.#files);
+    const { task } = this.plan;
+    const model = { config, weights: new Map([...weights, ...overlay]), tokenizer };
+    if (task.kind === 'pretraining') return writeModelDirectory({ ...model, pretraining: true });
     return writeModelDirectory({
-      config,
-      weights: new Map([...weights, ...overlay]),
-      tokenizer,
+      ...model,
       labelNames: labelsOf(this.plan),
-      task: BERT_TASK[this.plan.task.kind],
-      head: this.plan.model.head,
+      task: BERT_TASK[task.kind],
+      head: headOf(this.plan),
     });
   }
 
-  /** Label and scores of each text, by the directory as it is. */
+  /** Label and scores of each text, or what fills its masks, by the directory as it is. */
   predict(texts: readonly string[]): Promise<Prediction[]> {
-    const names = labelsOf(this.plan);
-    const task = BERT_TASK[this.plan.task.kind];
-    const examples = texts.map(
-      (text): EncodedExample => ({ ids: this.#tokenizer.encode(text, this.plan.model.maxTokens).ids, label: 0 }),
-    );
-    return this.#withStage(0, [], async ({ bert, shape }) => {
-      const logits = await logitsOf(bert, examples, names.length, shape);
-      return texts.map((_, i) => prediction(task, names, logits.subarray(i * names.length, (i + 1) * names.length)));
+    return this.#withStage(0, [], async (model) => {
+      const { shape } = model;
+      if (model.kind === 'pretraining')
+        return (await fillMasks(model.bert, this.#tokenizer, texts, { ...shape, masked: model.masked })).map(filled);
+      const names = labelsOf(this.plan);
+      const examples = texts.map(
+        (text): EncodedExample => ({ ids: this.#tokenizer.encode(text, shape.tokens).ids, label: 0 }),
+      );
+      const logits = await logitsOf(model.bert, examples, names.length, shape);
+      return texts.map((_, i) =>
+        prediction(model.task, names, logits.subarray(i * names.length, (i + 1) * names.length)),
+      );
     });
   }
 
@@ -149,9 +156,7 @@ export class GlobalModel {
 
   #featuresOf(
     examples: readonly EncodedExample[],
-    key: string,
-    bert: StageModel['bert'],
-    shape: StageModel['shape'],
+    { key, bert, shape }: Extract<OpenStage, { kind: 'labelled' }>,
   ): FeatureCache {
     const known = this.#features.get(examples);
     if (known?.key === key) return known.cache;

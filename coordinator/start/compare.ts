@@ -4,7 +4,7 @@ import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import { requireFedSgd } from '../../shared/protocol/plan-stage.ts';
-import { openStageModel } from '../../shared/protocol/stage-model.ts';
+import { openStageModel, requireLabelled } from '../../shared/protocol/stage-model.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import { centralRounds } from '../../shared/training/central.ts';
 import { createFeatureCache } from '../../shared/training/features.ts';
@@ -70,7 +70,7 @@ async function* stageRounds(options: {
   readonly silos: readonly (readonly EncodedExample[])[];
 }) {
   const { plan, stage, rng } = options;
-  const { bert, shape } = await openStageModel(options);
+  const { bert, shape } = requireLabelled(await openStageModel(options));
   bert.setTrainable(options.flat);
   const words = requireFedSgd(plan.stages[stage] as Plan['stages'][number]);
   const { average, ...server } = words.server;

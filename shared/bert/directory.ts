@@ -60,6 +60,8 @@ export interface WriteModelDirectory {
   readonly labelNames?: readonly string[];
   /** Written as `problem_type`, by which transformers chooses the loss. */
   readonly task?: BertTask;
+  /** Written as `BertForPreTraining`, or without a next-sentence head as `BertForMaskedLM`. */
+  readonly pretraining?: boolean;
   /** `pooler`: a mean head that the model also has is left out. Default: what the config describes. */
   readonly head?: Head;
   /** Weights above this go into several files with an index, as transformers writes them. Default: one file. */
@@ -68,7 +70,8 @@ export interface WriteModelDirectory {
 
 /** The directory that `transformers` opens with no conversion: `BertForSequenceClassification` when there is a classifier. */
 export function writeModelDirectory(given: WriteModelDirectory): Map<string, Uint8Array> {
-  const model = given.head === 'pooler' ? withoutMeanHead(given) : given;
+  const tied = given.pretraining === true ? withoutDecoder(given) : given;
+  const model = tied.head === 'pooler' ? withoutMeanHead(tied) : tied;
   const prefix = model.namesOnDisk ?? 'bert.';
   const stored = [...model.weights.values()].map((t): [string, NamedTensor] => {
     const name = prefix === '' && t.name.startsWith('bert.') ? t.name.slice(5) : t.name;
@@ -105,13 +108,33 @@ function weightFiles(weights: Weights, { dtype = 'F32', maxShardBytes = Infinity
   ];
 }
 
+/** Some checkpoints have the tied decoder's weights twice; the copy would be what they were before training. */
+function withoutDecoder(model: WriteModelDirectory): WriteModelDirectory {
+  const weights = new Map([...model.weights].filter(([name]) => !name.startsWith('cls.predictions.decoder.')));
+  return { ...model, weights };
+}
+
+/** True for a checkpoint that says that it fills masks. */
+export function isPretraining({ config, weights }: Pick<ModelDirectory, 'config' | 'weights'>): boolean {
+  const classes = config.raw['architectures'];
+  const named = Array.isArray(classes) && /^BertFor(PreTraining|MaskedLM)$/.test(String(classes[0]));
+  return named && weights.has('cls.predictions.transform.dense.weight');
+}
+
 function withoutMeanHead(model: WriteModelDirectory): WriteModelDirectory {
   const { tacit: _tacit, ...raw } = model.config.raw;
   const weights = new Map([...model.weights].filter(([name]) => !name.startsWith('head.dense.')));
   return { ...model, config: { ...model.config, meanLayers: undefined, raw }, weights };
 }
 
-function configJson({ config, weights, dtype, labelNames, task }: WriteModelDirectory): Record<string, unknown> {
+function configJson({
+  config,
+  weights,
+  dtype,
+  labelNames,
+  task,
+  pretraining,
+}: WriteModelDirectory): Record<string, unknown> {
   const names = labelNames ?? config.labelNames;
   const labels =
     names === undefined
@@ -120,8 +143,7 @@ function configJson({ config, weights, dtype, labelNames, task }: WriteModelDire
           id2label: Object.fromEntries(names.map((name, i) => [String(i), name])),
           label2id: Object.fromEntries(names.map((name, i) => [name, i])),
         };
-  const architecture =
-    weights.has('classifier.weight') && config.meanLayers === undefined ? 'BertForSequenceClassification' : undefined;
+  const architecture = architectureOf(weights, config, pretraining === true);
   return {
     ...config.raw,
     ...(architecture === undefined ? {} : { architectures: [architecture] }),
@@ -129,6 +151,12 @@ function configJson({ config, weights, dtype, labelNames, task }: WriteModelDire
     ...(task === undefined ? {} : { problem_type: `${task}${task === 'regression' ? '' : '_classification'}` }),
     dtype: dtype === 'F16' ? 'float16' : 'float32',
   };
+}
+
+/** The class that opens the weights; undefined: as the config has it. */
+function architectureOf(weights: Weights, { meanLayers }: BertConfig, pretraining: boolean): string | undefined {
+  if (pretraining) return weights.has('cls.seq_relationship.weight') ? 'BertForPreTraining' : 'BertForMaskedLM';
+  return weights.has('classifier.weight') && meanLayers === undefined ? 'BertForSequenceClassification' : undefined;
 }
 
 function readShards(files: ModelFiles): Map<string, NamedTensor> {

@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, extname, join, relative, sep } from 'node:path';
 import { TacitError } from '../core/errors.ts';
-import { cleanMail, cleanText } from '../text/clean.ts';
+import { cleanMail } from '../text/clean.ts';
 import { csvRows } from '../text/csv.ts';
 import type { TextErrorCode } from '../text/errors.ts';
 import { jsonlRows } from '../text/jsonl.ts';
 import { parseMail } from '../text/mail.ts';
 import { collectRecords, type ParsedRecords, type RecordColumns, type Row, requireRecords } from '../text/records.ts';
+import { textRow, textRows } from '../text/text-rows.ts';
 
 const TABLES = new Set(['.csv', '.tsv', '.jsonl', '.ndjson']);
 const TEXTS = new Set(['.txt', '.eml']);
@@ -16,16 +17,18 @@ const MAX_FILES = 1_000_000;
 
 /**
  * Records of a file (CSV, TSV, JSONL) or of a folder. A folder's tables are read one after the other; its `.txt` and
- * `.eml` files are one record each, labelled by the name of the folder they lie in (`inbox/spam/17.eml`).
+ * `.eml` files are one record each, labelled by the name of the folder they lie in (`inbox/spam/17.eml`). Where the columns
+ * have no label, a text file may be given alone, and be divided (textRows).
  * @throws DATA_UNREADABLE, DATA_FORMAT, DATA_COLUMNS, DATA_EMPTY, DATA_LABELS, DATA_TOO_LARGE
  */
 export async function readDataFiles(path: string, columns: Omit<RecordColumns, 'source'>): Promise<ParsedRecords> {
-  const files = filesUnder(path);
+  const files = filesUnder(path, columns);
   const rows: Row[] = [];
   for (const file of files) {
     const source = file === path ? basename(path) : relative(path, file).split(sep).join('/');
     const extension = extname(file).toLowerCase();
-    if (TEXTS.has(extension)) rows.push(await textRow(file, source, extension, columns));
+    if (TEXTS.has(extension))
+      for (const row of await textFileRows(file, source, extension, columns)) rows.push({ ...row, source });
     else for (const row of tableRows(file, extension, { ...columns, source })) rows.push({ ...row, source });
   }
   return requireRecords(collectRecords(rows, { ...columns, source: path }), { ...columns, source: path });
@@ -36,41 +39,32 @@ function* tableRows(file: string, extension: string, columns: RecordColumns): Ge
   yield* extension === '.csv' || extension === '.tsv' ? csvRows(bytes, columns) : jsonlRows(bytes, columns);
 }
 
-async function textRow(
+async function textFileRows(
   file: string,
   source: string,
   extension: string,
   columns: Omit<RecordColumns, 'source'>,
-): Promise<Row> {
+): Promise<Row[]> {
   const label = source.split('/').at(-2) ?? '';
-  const name = typeof columns.text === 'string' ? columns.text : (columns.text[0] ?? 'text');
-  const row = (text: string): Row => ({
-    line: 1,
-    source,
-    values: new Map([
-      [name, text],
-      [columns.label, label],
-    ]),
-  });
   const bytes = readBytes(file);
-  if (extension === '.eml') {
-    const mail = await parseMail(bytes).catch(() => undefined);
-    return mail === undefined ? { line: 1, source, dropped: 'unreadable' } : row(cleanMail(mail.subject, mail.body));
-  }
-  try {
-    return row(cleanText(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
-  } catch {
-    return { line: 1, source, dropped: 'bad-utf8' };
-  }
+  if (extension !== '.eml') return textRows(bytes, label, columns);
+  const mail = await parseMail(bytes).catch(() => undefined);
+  if (mail === undefined) return [{ line: 1, dropped: 'unreadable' }];
+  return [textRow(cleanMail(mail.subject, mail.body), label, columns)];
 }
 
 /** The file itself, or the folder's readable kinds of files in a fixed order. */
-function filesUnder(path: string): string[] {
+function filesUnder(path: string, { label }: Pick<RecordColumns, 'label'>): string[] {
   if (!statOf(path).isDirectory()) {
-    if (TABLES.has(extname(path).toLowerCase())) return [path];
+    const extension = extname(path).toLowerCase();
+    // A text alone has no folder to be labelled by.
+    if (TABLES.has(extension) || (label === undefined && TEXTS.has(extension))) return [path];
     throw new TacitError<TextErrorCode>('DATA_FORMAT', `a file ending in "${extname(path)}" is not read as data`, {
       where: path,
-      fix: 'Give a .csv, .tsv or .jsonl file, or a folder of them or of .txt and .eml files in folders named by label.',
+      fix:
+        label === undefined
+          ? 'Give a .csv, .tsv, .jsonl, .txt or .eml file, or a folder of them.'
+          : 'Give a .csv, .tsv or .jsonl file, or a folder of them or of .txt and .eml files in folders named by label.',
     });
   }
   const found: string[] = [];

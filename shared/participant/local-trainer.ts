@@ -4,10 +4,10 @@ import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import { layoutHash } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
-import { labelsOf } from '../protocol/plan.ts';
+import { examplesOf } from '../protocol/plan-examples.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../protocol/stage-model.ts';
 import type { Terms } from '../protocol/terms.ts';
-import { type EncodedExample, encodeRecords } from '../text/encode.ts';
+import type { Examples } from '../text/encode.ts';
 import { createFeatureCache, type FeatureCache } from '../training/features.ts';
 import { type Units, unitsOf } from '../training/units.ts';
 import { localUpdate } from './local-update.ts';
@@ -19,9 +19,7 @@ export function localTrainer(options: { readonly engine: Engine; readonly rng: R
     const { signal } = new AbortController();
     const files = new Map<string, Uint8Array>();
     for (const file of terms.model) files.set(file.name, await blob(file.sha256, signal));
-    const labels = labelsOf(terms.plan);
-    const { maxTokens } = terms.plan.model;
-    const examples = encodeRecords(records, openTokenizer(files), { labels, maxTokens });
+    const examples = examplesOf(terms.plan, records, openTokenizer(files), options.rng);
     const persons = terms.plan.privacy.unit === 'person';
     return new LocalTrainer({
       ...options,
@@ -39,7 +37,7 @@ interface Setup {
   readonly rng: Rng;
   readonly terms: Terms;
   readonly files: ModelFiles;
-  readonly examples: readonly EncodedExample[];
+  readonly examples: Examples;
   /** Whose examples they are, when the unit of privacy is a person. */
   readonly units: Units | undefined;
   readonly blob: Parameters<TrainerFactory>[2];
@@ -94,7 +92,9 @@ class LocalTrainer implements Trainer {
       );
     }
     const features =
-      terms.plan.stages[stage]?.train === 'head' ? createFeatureCache(model.bert, examples, model.shape) : undefined;
+      model.kind === 'labelled' && terms.plan.stages[stage]?.train === 'head'
+        ? createFeatureCache(model.bert, examples, model.shape)
+        : undefined;
     this.#stage = { ...model, key, features };
     return this.#stage;
   }

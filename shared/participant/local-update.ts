@@ -1,10 +1,10 @@
-import type { Bert } from '../bert/model.ts';
+import type { GradientModel } from '../bert/model.ts';
 import type { Rng } from '../core/rng.ts';
 import { weightedUpdate } from '../privacy/weighted-sum.ts';
 import { siloMechanism } from '../protocol/commitment.ts';
 import { clipOf, type PlanStage, weightingOf } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import type { Examples } from '../text/encode.ts';
 import type { BatchShape } from '../training/batches.ts';
 import { clippedGradientSum } from '../training/dp-fedsgd.ts';
 import type { FeatureCache } from '../training/features.ts';
@@ -17,11 +17,11 @@ import type { TrainedSum } from './trainer.ts';
 
 export interface LocalUpdate {
   /** Holds the weights that the round begins with. */
-  readonly bert: Bert;
+  readonly bert: GradientModel;
   readonly shape: BatchShape;
   readonly terms: Terms;
   readonly stage: number;
-  readonly examples: readonly EncodedExample[];
+  readonly examples: Examples;
   readonly units?: Units;
   readonly features?: FeatureCache;
   readonly rng: Rng;

@@ -80,6 +80,22 @@ const task = z.discriminatedUnion('kind', [
   }),
   /** The label column holds a number. */
   z.strictObject({ kind: z.literal('regression'), ...columns }),
+  /** Texts without labels: masked LM, and next sentence besides. */
+  z.strictObject({
+    kind: z.literal('pretraining'),
+    text: columns.text,
+    header: columns.header,
+    /** What one text of a `.txt` file is: one text is one record. */
+    textPer: z.enum(['file', 'paragraph', 'line']).default('file'),
+    /** Share of a text's word pieces that are to be predicted (Devlin et al. 2019, §3.1). */
+    maskingProbability: z.number().gt(0).max(0.5).default(0.15),
+    /** Words are hidden in full. */
+    wholeWord: z.boolean().default(true),
+    /** Tell whether the second part of a text follows the first, too. */
+    nextSentence: z.boolean().default(false),
+    /** The masked-LM head trains besides what a stage names; without it, it stays as the checkpoint has it. */
+    trainHead: z.boolean().default(true),
+  }),
 ]);
 
 const schema = z.strictObject({
@@ -87,7 +103,8 @@ const schema = z.strictObject({
   purpose: z.string().min(1).max(500),
   model: z.strictObject({
     from: z.union([z.string().min(1).max(500), freshModel]),
-    head: z.enum(['mean', 'pooler']),
+    /** Of a task with labels. */
+    head: z.enum(['mean', 'pooler']).optional(),
     /** Word pieces of a text that are read; the rest is cut off. */
     maxTokens: z.number().int().min(8).max(512),
   }),
@@ -128,9 +145,15 @@ export function promiseOf({ privacy }: Plan): PrivacyPromise | undefined {
   return privacy.unit === 'none' ? undefined : privacy;
 }
 
-/** What the head's outputs are called: the labels, or for regression the column whose number it says. */
+/** What the head's outputs are called: the labels, or for regression the column whose number it says; none for pre-training. */
 export function labelsOf({ task }: Pick<Plan, 'task'>): readonly string[] {
+  if (task.kind === 'pretraining') return [];
   return task.kind === 'regression' ? [task.label] : task.labels;
+}
+
+/** The head of a task with labels, which a plan for one always names. */
+export function headOf({ model }: Pick<Plan, 'model'>): 'mean' | 'pooler' {
+  return model.head as 'mean' | 'pooler';
 }
 
 /** For what makes sense with a promise only. @throws PLAN_INVALID */
@@ -150,10 +173,10 @@ export function requirePromise(plan: Plan): PrivacyPromise {
  */
 export function parsePlan(document: unknown, where: string): Plan {
   const parsed = schema.safeParse(document);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      (i) => `${i.path.length === 0 ? '(top)' : i.path.join('.')}: ${i.message}`,
-    );
+  const problems = parsed.success
+    ? headProblems(parsed.data)
+    : parsed.error.issues.map((i) => `${i.path.length === 0 ? '(top)' : i.path.join('.')}: ${i.message}`);
+  if (!parsed.success || problems.length > 0) {
     throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', `${problems.length} problem(s): ${problems.join('; ')}`, {
       where,
       fix: 'Correct these fields; docs/PLAN.md lists every word of a plan.',
@@ -169,6 +192,12 @@ export function parsePlan(document: unknown, where: string): Plan {
   return parsed.data;
 }
 
+function headProblems({ model, task }: Plan): string[] {
+  if (task.kind === 'pretraining')
+    return model.head === undefined ? [] : ['model.head: pretraining has a head of its own; leave it out'];
+  return model.head === undefined ? [`model.head: ${task.kind} needs one, mean or pooler`] : [];
+}
+
 /** Claims that the schema alone cannot see through. */
 function claimProblems(plan: Plan): string[] {
   return [
@@ -176,6 +205,7 @@ function claimProblems(plan: Plan): string[] {
     ...weightingProblems(plan),
     ...dropoutProblems(plan),
     ...labelProblems(plan),
+    ...trainedHeadProblems(plan),
     ...cohortProblems(plan),
   ];
 }
@@ -224,9 +254,16 @@ function dropoutProblems({ stages }: Plan): string[] {
 }
 
 function labelProblems({ task }: Plan): string[] {
-  if (task.kind === 'regression') return [];
+  if (task.kind === 'regression' || task.kind === 'pretraining') return [];
   const strange = Object.values(task.labelValues ?? {}).filter((l) => !task.labels.includes(l));
   return strange.length === 0 ? [] : [`task.labelValues: ${strange.join(', ')} is not among the labels`];
+}
+
+function trainedHeadProblems({ task, stages }: Plan): string[] {
+  if (task.kind !== 'pretraining' || task.trainHead) return [];
+  return stages.flatMap(({ train }, index) =>
+    train === 'head' ? [`stages.${index}: nothing would train: task.trainHead keeps the head as it is`] : [],
+  );
 }
 
 function cohortProblems(plan: Plan): string[] {

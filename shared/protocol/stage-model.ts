@@ -1,27 +1,36 @@
 import type { BertConfig } from '../bert/config.ts';
 import { type ModelDirectory, type ModelFiles, readModelDirectory, TOKENIZER_FILES } from '../bert/directory.ts';
-import { type Bert, createBert, type Trainable } from '../bert/model.ts';
+import { type Bert, type BertTask, createBert, type Trainable } from '../bert/model.ts';
+import { createPretraining, type Pretraining } from '../bert/pretraining.ts';
 import { fromUtf8 } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Weights } from '../tensor/named.ts';
 import { readWeights } from '../tensor/safetensors.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { normaliserSettings } from '../text/tokenizer-settings.ts';
 import type { BatchShape } from '../training/batches.ts';
 import { BERT_TASK } from '../training/task-metrics.ts';
 import type { ProtocolErrorCode } from './errors.ts';
-import { labelsOf, type Plan, type PlanStage } from './plan.ts';
+import { headOf, labelsOf, type Plan, type PlanStage } from './plan.ts';
+import { readingOptions } from './plan-examples.ts';
 
 /** Rows of a micro-batch: enough to keep a core busy, small enough for a phone. */
 const BATCH_ROWS = 16;
 
-export interface StageModel {
-  readonly bert: Bert;
+/** A model ready to train, of the kind that the plan's task needs. */
+export type StageModel = {
   readonly directory: ModelDirectory;
   readonly shape: BatchShape;
-}
+} & (
+  | { readonly kind: 'labelled'; readonly bert: Bert; readonly task: BertTask }
+  | {
+      readonly kind: 'pretraining';
+      readonly bert: Pretraining;
+      /** Most hidden pieces in a reading. */
+      readonly masked: number;
+    }
+);
 
 export function batchShape(plan: Pick<Plan, 'model'>): BatchShape {
   return { batch: BATCH_ROWS, tokens: plan.model.maxTokens };
@@ -44,28 +53,46 @@ export async function openStageModel(options: {
 }): Promise<StageModel> {
   const { engine, files, overlays, plan, rng } = options;
   const directory = readModelDirectory(files);
-  const { head } = plan.model;
+  const stage = plan.stages[options.stage] as PlanStage;
+  const weights = new Map(directory.weights);
+  for (const bytes of overlays) for (const [name, tensor] of readWeights(bytes, 'overlay')) weights.set(name, tensor);
+  const shape = batchShape(plan);
+  const common = { engine, config: configOf(directory, stage), weights, trainable: trainableOf(stage), rng };
+  if (plan.task.kind === 'pretraining') {
+    requireTied(directory);
+    const { masking, nextSentence } = readingOptions({ task: plan.task, model: plan.model });
+    const { trainHead } = plan.task;
+    const masked = masking.most;
+    const bert = await createPretraining({ ...common, shape: { ...shape, masked }, nextSentence, trainHead });
+    return { kind: 'pretraining', bert, masked, directory, shape };
+  }
+  const head = headOf(plan);
   if (head === 'mean' && directory.head !== 'mean') {
     throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'the model has no public whitening for a mean head', {
       where: 'model.head',
       fix: 'Write head: pooler, or start from a model directory with a mean head.',
     });
   }
-  const weights = new Map(directory.weights);
-  for (const bytes of overlays) for (const [name, tensor] of readWeights(bytes, 'overlay')) weights.set(name, tensor);
-  const shape = batchShape(plan);
-  const bert = await createBert({
-    engine,
-    config: configOf(directory, plan.stages[options.stage] as PlanStage),
-    weights: weights satisfies Weights,
-    head,
-    labels: labelsOf(plan).length,
-    task: BERT_TASK[plan.task.kind],
-    trainable: trainableOf(plan.stages[options.stage] as PlanStage),
-    shape,
-    rng,
+  const task = BERT_TASK[plan.task.kind];
+  const bert = await createBert({ ...common, shape, head, labels: labelsOf(plan).length, task });
+  return { kind: 'labelled', bert, task, directory, shape };
+}
+
+/** For what knows labels only. @throws PLAN_INVALID */
+export function requireLabelled(model: StageModel): Extract<StageModel, { kind: 'labelled' }> {
+  if (model.kind === 'labelled') return model;
+  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'this is done for tasks with labels only', {
+    where: 'task.kind',
   });
-  return { bert, directory, shape };
+}
+
+/** @throws PLAN_INVALID for a decoder of its own, which would be trained as if it were the word embeddings */
+function requireTied({ config }: ModelDirectory): void {
+  if (config.raw['tie_word_embeddings'] !== false) return;
+  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'the model does not tie its decoder to its word embeddings', {
+    where: 'model.from',
+    fix: 'Pre-train a checkpoint with tie_word_embeddings, as every BERT has it.',
+  });
 }
 
 /** The files of a model directory that a tokenizer is made of. */

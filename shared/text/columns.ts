@@ -7,7 +7,8 @@ export type TextTask = 'classification' | 'multi-label' | 'regression';
 export interface RecordColumns {
   /** Several columns are joined by a line break, in this order. */
   readonly text: string | readonly string[];
-  readonly label: string;
+  /** Absent: texts without labels. */
+  readonly label?: string;
   readonly person?: string;
   /**
    * What the label column holds. `classification` (default): one label. `multi-label`: any number of them, separated by
@@ -16,6 +17,8 @@ export interface RecordColumns {
   readonly task?: TextTask;
   /** The plan's labels; a record with another one is dropped and reported. `any`: whatever is there. Not read for regression. */
   readonly labels: readonly string[] | 'any';
+  /** Of texts without labels: what one text of a `.txt` file is. Default: the file. */
+  readonly textPer?: 'file' | 'paragraph' | 'line';
   /** Values of the label column that stand for a label, e.g. `{ "1": "World" }`. */
   readonly labelValues?: Readonly<Record<string, string>>;
   /** Names of the columns of a CSV file that has no header line. */
@@ -36,7 +39,7 @@ export type Row =
 /** The columns that must be there. */
 export function neededColumns(columns: RecordColumns): string[] {
   const texts = typeof columns.text === 'string' ? [columns.text] : [...columns.text];
-  return [...texts, columns.label, ...(columns.person === undefined ? [] : [columns.person])];
+  return [...texts, columns.label, columns.person].filter((name) => name !== undefined);
 }
 
 /** @throws DATA_COLUMNS, naming what is missing and what there is */
@@ -49,7 +52,10 @@ export function requireColumns(present: readonly string[], columns: RecordColumn
     `no column ${missing.join(', ')}; the file has ${names.join(', ')}`,
     {
       where: columns.source ?? 'data',
-      fix: 'Name the columns that hold the text and the label, or rename them in the file.',
+      fix:
+        columns.label === undefined
+          ? 'Name the column that holds the text, or rename it in the file.'
+          : 'Name the columns that hold the text and the label, or rename them in the file.',
     },
   );
 }

@@ -11,6 +11,27 @@ export interface EncodedExample {
   readonly label: number;
   /** Targets of a multi-label (0 or 1 each) or regression task. */
   readonly values?: Float32Array;
+  /** Masked LM. */
+  readonly masked?: MaskedTargets;
+}
+
+/** What is hidden in one reading of a text. The example's `label` is 0 where its second part follows the first. */
+export interface MaskedTargets {
+  /** By position: the piece that stood there where it is to be predicted, elsewhere −100. */
+  readonly labels: Int32Array;
+  /** Where the second part begins; the length where there is none. */
+  readonly second: number;
+}
+
+/** Examples to train on: an array, or what gives an example anew each time that it is asked for. */
+export type Examples = Pick<readonly EncodedExample[], 'length' | 'at'>;
+
+/** What one visit reads of the examples of these indices, each under its index. */
+export function readExamples(examples: Examples, indices: readonly number[]): readonly EncodedExample[] {
+  if (Array.isArray(examples)) return examples as readonly EncodedExample[];
+  const read: EncodedExample[] = [];
+  for (const index of indices) read[index] = examples.at(index) as EncodedExample;
+  return read;
 }
 
 /** Tokenises records. @throws DATA_LABELS for a label that is not among `labels` */

@@ -54,8 +54,11 @@ export function collectRecords(rows: Iterable<Row>, columns: RecordColumns): Par
 }
 
 /** The labels under which a record is counted in the report; a number is no label. */
-function countedLabels({ label, values }: TextRecord, { task, labels }: RecordColumns): readonly string[] {
-  if (task === 'regression') return [];
+function countedLabels(
+  { label, values }: TextRecord,
+  { task, labels, label: column }: RecordColumns,
+): readonly string[] {
+  if (task === 'regression' || column === undefined) return [];
   if (task === 'multi-label' && labels !== 'any') return labels.filter((_, i) => values?.[i] === 1);
   return [label];
 }
@@ -73,8 +76,8 @@ function toRecord(
     .join('\n');
   if (text === '') return 'empty-text';
   if (text.length > LIMITS.recordBytes) return 'too-long';
-  const written = (values.get(columns.label) ?? '').trim();
-  const target = targetOf(written, columns);
+  const target =
+    columns.label === undefined ? { label: '' } : targetOf((values.get(columns.label) ?? '').trim(), columns);
   if (target === undefined) return 'unknown-label';
   const record = { id: `${source}:${line}`, text, ...target };
   if (columns.person === undefined) return record;
@@ -133,7 +136,7 @@ export function requireRecords(parsed: ParsedRecords, columns: RecordColumns): P
     reasons === '' ? 'there is no record' : `no record is left: ${reasons}`,
     {
       where,
-      fix: 'Give a file with at least one labelled text.',
+      fix: `Give a file with at least one ${columns.label === undefined ? '' : 'labelled '}text.`,
     },
   );
 }

@@ -1,5 +1,6 @@
 import type { LabelledBatch } from '../bert/model.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import { NOT_PREDICTED } from '../bert/pretraining-slots.ts';
+import type { EncodedExample, MaskedTargets } from '../text/encode.ts';
 
 /** Fixed shapes, so that no batch of any size makes an engine prepare a new program. */
 export interface BatchShape {
@@ -87,7 +88,7 @@ export function labelsOf(
   rows: readonly number[],
   batch = rows.length,
 ): Int32Array | Float32Array {
-  const width = examples[rows.find((index) => index !== PADDING_ROW) ?? 0]?.values?.length;
+  const width = firstOf(examples, rows)?.values?.length;
   const labels = width === undefined ? new Int32Array(batch) : new Float32Array(batch * width);
   for (const [row, index] of rows.entries()) {
     if (index === PADDING_ROW) continue;
@@ -125,6 +126,31 @@ function fill(
     attentionMask.fill(1, row * tokens, row * tokens + length);
     weights[row] = 1;
   }
-  const labels = labelsOf(examples, rows, batch);
-  return { inputIds, attentionMask, tokenTypeIds: new Int32Array(batch * tokens), labels, weights, tokens };
+  const read = { inputIds, attentionMask, tokenTypeIds: new Int32Array(batch * tokens), weights, tokens };
+  return { ...read, ...targetsOf(examples, rows, batch, read) };
+}
+
+/** Labels of the examples; of a masked LM those of every position, and where an example's second part begins. */
+function targetsOf(
+  examples: readonly EncodedExample[],
+  rows: readonly number[],
+  batch: number,
+  { tokenTypeIds, tokens }: Pick<MicroBatch['batch'], 'tokenTypeIds' | 'tokens'>,
+): Pick<LabelledBatch, 'labels' | 'nextSentenceLabel'> {
+  if (firstOf(examples, rows)?.masked === undefined) return { labels: labelsOf(examples, rows, batch) };
+  const labels = new Int32Array(batch * tokens).fill(NOT_PREDICTED);
+  const nextSentenceLabel = new Int32Array(batch);
+  for (const [row, index] of rows.entries()) {
+    if (index === PADDING_ROW) continue;
+    const { masked, label } = examples[index] as EncodedExample;
+    const known = masked as MaskedTargets;
+    labels.set(known.labels, row * tokens);
+    tokenTypeIds.fill(1, row * tokens + known.second, row * tokens + known.labels.length);
+    nextSentenceLabel[row] = label;
+  }
+  return { labels, nextSentenceLabel };
+}
+
+function firstOf(examples: readonly EncodedExample[], rows: readonly number[]): EncodedExample | undefined {
+  return examples[rows.find((index) => index !== PADDING_ROW) ?? 0];
 }

@@ -1,6 +1,7 @@
 import { TacitError } from '../core/errors.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
 import { FLOAT_SLACK } from '../privacy/rounded-noise.ts';
+import { readExamples } from '../text/encode.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import { type GradientRequest, recordParts, unitParts } from './gradient-parts.ts';
 
@@ -30,7 +31,7 @@ export async function clippedGradientSum(request: GradientRequest): Promise<Grad
   const dropped: number[] = [];
   let [examples, units, loss, clipped] = [0, 0, 0, 0];
   let sum: Float32Array | Float64Array | undefined;
-  const all = { ...request, into };
+  const all = { ...request, examples: readExamples(request.examples, request.indices), into };
   for await (const part of request.units === undefined ? recordParts(all) : unitParts(all, request.units)) {
     examples += part.examples;
     units += part.units;

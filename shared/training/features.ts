@@ -1,5 +1,5 @@
 import type { Bert } from '../bert/model.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import { type Examples, readExamples } from '../text/encode.ts';
 import { type BatchShape, microBatches } from './batches.ts';
 
 /** Frozen features of a client's records: computed once, so that a head-only round costs milliseconds. */
@@ -14,7 +14,7 @@ export interface FeatureCache {
  */
 export function createFeatureCache(
   bert: Pick<Bert, 'features' | 'featureLength'>,
-  examples: readonly EncodedExample[],
+  examples: Examples,
   shape: BatchShape,
   maximumBytes: number = 256 << 20,
 ): FeatureCache {
@@ -23,7 +23,7 @@ export function createFeatureCache(
   const room = Math.floor(maximumBytes / (width * 4));
   const compute = async (missing: readonly number[]): Promise<Map<number, Float32Array>> => {
     const found = new Map<number, Float32Array>();
-    for (const { batch, rows } of microBatches(examples, missing, shape)) {
+    for (const { batch, rows } of microBatches(readExamples(examples, missing), missing, shape)) {
       const features = await bert.features(batch);
       for (const [row, index] of rows.entries()) found.set(index, features.slice(row * width, (row + 1) * width));
     }

@@ -1,16 +1,15 @@
-import type { Bert, Gradients, LabelledBatch } from '../bert/model.ts';
+import type { Bert, GradientModel, Gradients, LabelledBatch } from '../bert/model.ts';
 import { errorCode, TacitError } from '../core/errors.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
-import type { EncodedExample } from '../text/encode.ts';
-
+import type { EncodedExample, Examples } from '../text/encode.ts';
 import { type BatchShape, labelsOf, microBatches, PADDING_ROW, unitMicroBatches } from './batches.ts';
 import type { TrainingErrorCode } from './errors.ts';
 import type { FeatureCache } from './features.ts';
 import { membersByUnit, type Units } from './units.ts';
 
 export interface GradientRequest {
-  readonly bert: Pick<Bert, 'trainableLayout' | 'gradients' | 'headGradients'>;
-  readonly examples: readonly EncodedExample[];
+  readonly bert: Pick<GradientModel, 'trainableLayout' | 'gradients' | 'headGradients'>;
+  readonly examples: Examples;
   /** The round's sample, from poissonSample; may be empty. */
   readonly indices: readonly number[];
   /** C > 0. Infinity: plain gradients, for runs without privacy. */
@@ -30,8 +29,11 @@ export interface GradientRequest {
   readonly into?: Float32Array;
 }
 
-/** A request with a place for the gradients. */
-type Placed = GradientRequest & { readonly into: Float32Array };
+/** A request with a place for the gradients, and its examples as this visit reads them. */
+type Placed = Omit<GradientRequest, 'examples'> & {
+  readonly examples: readonly EncodedExample[];
+  readonly into: Float32Array;
+};
 
 /** What one micro-batch adds to a clipped sum. */
 export interface GradientPart {
@@ -63,7 +65,7 @@ export async function* recordParts(request: Placed): AsyncGenerator<GradientPart
     stopIfAsked(request);
     const rows = indices.slice(start, start + FEATURE_ROWS);
     const weights = new Float32Array(rows.length).fill(1);
-    const gradients = bert.headGradients(await features.rows(rows), labelsOf(examples, rows), weights, { l2Clip });
+    const gradients = headGradients(bert)(await features.rows(rows), labelsOf(examples, rows), weights, { l2Clip });
     yield partOf(gradients, rows, units(rows), l2Clip);
   }
 }
@@ -110,7 +112,7 @@ async function featurePart(request: Placed, members: readonly number[][]): Promi
   const weights = Float32Array.from(members.flatMap((unit) => unit.map(() => 1 / unit.length)));
   const units = Int32Array.from(members.flatMap((unit, u) => unit.map(() => u)));
   const features = await (request.features as NonNullable<typeof request.features>).rows(rows);
-  const gradients = bert.headGradients(features, labelsOf(examples, rows), weights, { l2Clip, units });
+  const gradients = headGradients(bert)(features, labelsOf(examples, rows), weights, { l2Clip, units });
   let at = 0;
   const places = members.map((unit) => unit.map(() => at++));
   return partOf(gradients, rows, places, l2Clip);
@@ -133,6 +135,11 @@ async function largeUnit(request: Placed, unit: readonly number[], step: Step): 
   const clipped = norm > l2Clip;
   if (clipped) for (let i = 0; i < sum.length; i++) sum[i] = ((sum[i] as number) * l2Clip) / norm;
   return { sum, examples: unit.length, units: 1, loss, clipped: clipped ? 1 : 0, dropped: [] };
+}
+
+function headGradients(bert: GradientRequest['bert']): Bert['headGradients'] {
+  if (bert.headGradients !== undefined) return bert.headGradients.bind(bert);
+  throw new TacitError<TrainingErrorCode>('TRAINING_OPTION', 'this model reads no features that were computed before');
 }
 
 /** @param places - rows of each unit */

@@ -1,9 +1,9 @@
 import { meanUpdate } from '../aggregation/fedavg.ts';
-import type { Bert } from '../bert/model.ts';
+import type { GradientModel } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import type { Rng } from '../core/rng.ts';
 import { decode, type MechanismParameters, privatise } from '../privacy/mechanism.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import type { Examples } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
 import { clippedGradientSum } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
@@ -13,8 +13,8 @@ import { createOptimizer, type OptimizerSpec } from './optimizers.ts';
 import { poissonSampleUnits, type Units } from './units.ts';
 
 export interface LocalDpSgd {
-  readonly bert: Bert;
-  readonly examples: readonly EncodedExample[];
+  readonly bert: GradientModel;
+  readonly examples: Examples;
   /** Whose examples they are, when the unit of privacy is a person. */
   readonly units?: Units;
   readonly shape: BatchShape;

@@ -1,11 +1,11 @@
 import { addProximal, meanUpdate } from '../aggregation/fedavg.ts';
-import type { Bert } from '../bert/model.ts';
+import type { GradientModel } from '../bert/model.ts';
 import { TacitError } from '../core/errors.ts';
 import { type Rng, shuffle } from '../core/rng.ts';
 import { sumOfSquares } from '../kernels/squares.ts';
 import { decode, type MechanismParameters, privatise } from '../privacy/mechanism.ts';
 import type { Layout } from '../tensor/layout.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import type { Examples } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
 import { clippedGradientSum, type GradientSum } from './dp-fedsgd.ts';
 import type { TrainingErrorCode } from './errors.ts';
@@ -16,8 +16,8 @@ import { poissonSampleUnits, type Units } from './units.ts';
 import { trainingSpace } from './vectors.ts';
 
 export interface LocalTraining {
-  readonly bert: Bert;
-  readonly examples: readonly EncodedExample[];
+  readonly bert: GradientModel;
+  readonly examples: Examples;
   readonly shape: BatchShape;
   readonly epochs: number;
   /** Examples a step; more than the shape's rows are accumulated over micro-batches. With `privacy`: units, expected. */
@@ -138,13 +138,13 @@ function meanScale({ sum, examples }: GradientSum, bound: number | undefined): n
 /** Whose gradients each step takes: shuffled batches, or with `privacy` a Poisson sample of the units. */
 function* samples({ examples, epochs, batchSize, privacy, rng }: LocalTraining, steps: number): Generator<number[]> {
   if (privacy !== undefined) {
-    const units = privacy.units ?? { of: Int32Array.from(examples.keys()), count: examples.length };
+    const units = privacy.units ?? { of: Int32Array.from(Array(examples.length).keys()), count: examples.length };
     const probability = Math.min(1, batchSize / units.count);
     for (let step = 0; step < steps; step++) yield poissonSampleUnits(units, probability, rng);
     return;
   }
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = shuffle(rng, [...examples.keys()]);
+    const order = shuffle(rng, [...Array(examples.length).keys()]);
     for (let at = 0; at < order.length; at += batchSize) yield order.slice(at, at + batchSize);
   }
 }

@@ -8,17 +8,20 @@ export type PretrainingErrorCode =
   /** A batch shape, share or rate that cannot be. */
   | 'PRETRAIN_INVALID';
 
+export interface Vocabulary {
+  /** By piece: 1 for what continues a word (`##…`). */
+  readonly continues: Uint8Array;
+  readonly special: Tokenizer['special'];
+  readonly vocabularySize: number;
+}
+
 /** A corpus as one row of pieces, with where its sentences and documents end. */
-export interface EncodedCorpus {
+export interface EncodedCorpus extends Vocabulary {
   readonly pieces: Int32Array;
   /** Sentence s is pieces[sentences[s] … sentences[s + 1]); one entry more than there are sentences. */
   readonly sentences: Int32Array;
   /** Document d is sentences documents[d] … documents[d + 1]; one entry more than there are documents. */
   readonly documents: Int32Array;
-  /** By piece: 1 for what continues a word (`##…`). */
-  readonly continues: Uint8Array;
-  readonly special: Tokenizer['special'];
-  readonly vocabularySize: number;
 }
 
 /**
@@ -47,17 +50,21 @@ export function encodeCorpus(texts: Iterable<string>, tokenizer: Tokenizer): Enc
       fix: 'Give text files with a paragraph a line and an empty line between documents.',
     });
   }
-  const continues = Uint8Array.from({ length: tokenizer.vocabularySize }, (_, id) =>
-    tokenizer.token(id)?.startsWith('##') === true ? 1 : 0,
-  );
   return {
     pieces: pieces.taken(),
     sentences: sentences.taken(),
     documents: documents.taken(),
-    continues,
-    special: tokenizer.special,
-    vocabularySize: tokenizer.vocabularySize,
+    ...vocabularyOf(tokenizer),
   };
+}
+
+/** What masking has to know of a vocabulary. */
+export function vocabularyOf(tokenizer: Tokenizer): Vocabulary {
+  const { special, vocabularySize } = tokenizer;
+  const continues = Uint8Array.from({ length: vocabularySize }, (_, id) =>
+    tokenizer.token(id)?.startsWith('##') === true ? 1 : 0,
+  );
+  return { continues, special, vocabularySize };
 }
 
 /** Grows like an array, holds like a typed one: a corpus has millions of pieces. */

@@ -1,6 +1,6 @@
 import { NOT_PREDICTED } from '../../bert/pretraining-slots.ts';
 import { type Rng, uniform, uniformInt } from '../../core/rng.ts';
-import type { EncodedCorpus } from './corpus.ts';
+import type { Vocabulary } from './corpus.ts';
 
 export interface MaskingOptions {
   /** Share of an example's pieces that are to be predicted, 0.15 in BERT. At least one is. */
@@ -20,12 +20,12 @@ export interface MaskingOptions {
 export function maskPieces(
   ids: Int32Array,
   labels: Int32Array,
-  corpus: Pick<EncodedCorpus, 'continues' | 'special' | 'vocabularySize'>,
+  vocabulary: Vocabulary,
   options: MaskingOptions,
   rng: Rng,
 ): void {
   labels.fill(NOT_PREDICTED);
-  const units = predictable(ids, corpus, options.wholeWords);
+  const units = predictable(ids, vocabulary, options.wholeWords);
   const pieces = units.reduce((n, [from, to]) => n + to - from, 0);
   let left = Math.min(options.most, Math.max(1, Math.round(pieces * options.share)));
   for (let drawn = 0; drawn < units.length && left > 0; drawn++) {
@@ -37,7 +37,7 @@ export function maskPieces(
     left -= to - from;
     for (let at = from; at < to; at++) {
       labels[at] = ids[at] as number;
-      ids[at] = hidden(ids[at] as number, corpus, rng);
+      ids[at] = hidden(ids[at] as number, vocabulary, rng);
     }
   }
 }
@@ -45,7 +45,7 @@ export function maskPieces(
 /** Positions that may be predicted, [from, to): single pieces, or whole words. */
 function predictable(
   ids: Int32Array,
-  { continues, special }: Pick<EncodedCorpus, 'continues' | 'special'>,
+  { continues, special }: Vocabulary,
   wholeWords: boolean,
 ): (readonly [number, number])[] {
   const out: (readonly [number, number])[] = [];
@@ -59,8 +59,8 @@ function predictable(
   return out;
 }
 
-function hidden(id: number, corpus: Pick<EncodedCorpus, 'special' | 'vocabularySize'>, rng: Rng): number {
+function hidden(id: number, { special, vocabularySize }: Vocabulary, rng: Rng): number {
   const chance = uniform(rng);
-  if (chance < 0.8) return corpus.special.mask;
-  return chance < 0.9 ? uniformInt(rng, corpus.vocabularySize) : id;
+  if (chance < 0.8) return special.mask;
+  return chance < 0.9 ? uniformInt(rng, vocabularySize) : id;
 }
