@@ -1,4 +1,4 @@
-import { formatBytes, formatDelta, formatSeconds, table } from '../../shared/node/format.ts';
+import { formatBytes, formatDelta, formatSeconds, metricInWords, table } from '../../shared/node/format.ts';
 import type { GuaranteeView, RoundPhase, RoundView, RunView } from '../../shared/protocol/views.ts';
 import type { TestReport, TestScore } from '../service.ts';
 
@@ -48,16 +48,19 @@ export function closingLines(outcome: Outcome): string[] {
 }
 
 function scores({ run, test, withoutPrivacy }: Outcome): string[] {
-  const row = (name: string, { accuracy, f1, loss }: TestScore): string[] => [
+  const labelled = test.before.accuracy !== null;
+  const names = Object.keys(test.before.metrics);
+  const row = (name: string, { accuracy, f1, loss, metrics }: TestScore): string[] => [
     name,
-    accuracy === null ? '-' : percent(accuracy),
-    f1?.toFixed(3) ?? '-',
+    ...(labelled
+      ? [accuracy === null ? '-' : percent(accuracy), f1?.toFixed(3) ?? '-']
+      : names.map((metric) => metrics[metric]?.toFixed(3) ?? '-')),
     loss.toFixed(3),
   ];
   const stageRows = (report: TestReport): string[][] =>
     report.stages.map((s) => row(`stage ${s.stage + 1}: ${s.train} (round ${s.round})`, s));
   const rows = [
-    ['held-out mail', 'accuracy', `F1 (${run.labels.at(-1)})`, 'loss'],
+    ['held-out mail', ...(labelled ? ['accuracy', `F1 (${run.labels.at(-1)})`] : names.map(metricInWords)), 'loss'],
     row('before training', test.before),
     ...stageRows(test),
     row('published model', test.after),

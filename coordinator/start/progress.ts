@@ -1,5 +1,5 @@
 import type { Terminal } from '../../shared/node/command-line.ts';
-import { bar, formatDelta, formatSeconds, roundTag, shortHash } from '../../shared/node/format.ts';
+import { bar, formatDelta, formatSeconds, metricInWords, roundTag, shortHash } from '../../shared/node/format.ts';
 import { type Plan, requirePromise } from '../../shared/protocol/plan.ts';
 import type { CoordinatorEvent, EvaluationView, RoundView, RunView } from '../../shared/protocol/views.ts';
 import type { CoordinatorService } from '../service.ts';
@@ -80,12 +80,13 @@ function hashOf(service: CoordinatorService, index: number): string {
   return Buffer.from(service.ledger.leafHash(index)).toString('hex');
 }
 
-function evaluationLine(run: RunView, { round, loss, accuracy, f1 }: EvaluationView): string {
+function evaluationLine(run: RunView, { round, loss, accuracy, f1, metrics }: EvaluationView): string {
   const before = run.evaluations.filter((e) => e.round < round).at(-1);
   const change = before === undefined ? loss.toFixed(3) : `${before.loss.toFixed(3)} -> ${loss.toFixed(3)}`;
   const more = [
     accuracy === null ? '' : `   accuracy ${accuracy.toFixed(3)}`,
     f1 === null ? '' : `   f1 ${f1.toFixed(3)}`,
+    ...(accuracy === null ? Object.entries(metrics).map(([k, v]) => `   ${metricInWords(k)} ${v.toFixed(3)}`) : []),
   ];
   return `${roundTag(round, run.rounds, 'aggregate')}loss ${change}${more.join('')}`;
 }

@@ -51,3 +51,8 @@ export function bar(fraction: number, width = 24): string {
   const full = Math.round(Math.min(1, Math.max(0, fraction)) * width);
   return `[${'#'.repeat(full)}${'·'.repeat(width - full)}]`;
 }
+
+/** `masked accuracy` for the metric `maskedAccuracy`. */
+export function metricInWords(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

@@ -70,7 +70,9 @@ function firstObjection(policy: Policy, plan: Plan, spentEpsilon: number): strin
   const sameLabels = (labels: readonly string[]) =>
     labels.length === known.length && labels.every((l) => known.includes(l));
   if (policy.labels !== undefined && !policy.labels.some(sameLabels))
-    return `labels ${known.join(', ')} are not permitted`;
+    return known.length === 0
+      ? 'texts without labels are not permitted: this site names the label sets that its data may be used for'
+      : `labels ${known.join(', ')} are not permitted`;
   if (secureAggregation.minimumCohort < policy.minimumCohort) {
     return `cohort of ${secureAggregation.minimumCohort} is below this site's minimum of ${policy.minimumCohort}`;
   }

@@ -108,7 +108,8 @@ export interface PlanOptions {
   readonly server?: string;
   /** `model.from`, as YAML. */
   readonly from?: string;
-  readonly head?: 'mean' | 'pooler';
+  /** `none`: the plan names no head, as for pre-training. */
+  readonly head?: 'mean' | 'pooler' | 'none';
   readonly train?: 'head' | 'all';
   /** `stages`, as YAML, instead of the ones of the options above. */
   readonly stages?: string;
@@ -146,7 +147,7 @@ export function planText({
   return `
 name: test-mail
 purpose: A test.
-model: { from: ${from}, head: ${head}, maxTokens: 32 }
+model: { from: ${from}, ${head === 'none' ? '' : `head: ${head}, `}maxTokens: 32 }
 task: ${task}
 privacy: ${privacy}
 stages:

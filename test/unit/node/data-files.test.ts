@@ -63,3 +63,31 @@ test('the real mails: as measured in docs/DATA.md, in bounded time', async () =>
     texts.filter((r) => /taint\.org|\/listinfo\/|https?:\/\/\w|DeathToSpam/i.test(r.text)).map((r) => r.id),
   ).toEqual([]);
 });
+
+test('texts without labels: a file, a paragraph or a line is one, and a table needs no label column', async () => {
+  const unlabelled = { text: 'body', labels: [] };
+  const text = 'First line.\nSecond line.\r\n\r\n \nA third, see http://x.example\n';
+  const file = put('raw/note.txt', text);
+  const textsOf = async (path: string, textPer?: 'file' | 'paragraph' | 'line') => {
+    const { records, report } = await readDataFiles(path, {
+      ...unlabelled,
+      ...(textPer === undefined ? {} : { textPer }),
+    });
+    expect(report).toMatchObject({ read: records.length, kept: records.length, labels: {} });
+    return records.map(({ id, text, label }) => [id, text, label]);
+  };
+  expect(await textsOf(file)).toEqual([['note.txt:1', 'First line. Second line. A third, see url', '']]);
+  expect(await textsOf(file, 'paragraph')).toEqual([
+    ['note.txt:1', 'First line. Second line.', ''],
+    ['note.txt:5', 'A third, see url', ''],
+  ]);
+  expect((await textsOf(file, 'line')).map(([id]) => id)).toEqual(['note.txt:1', 'note.txt:2', 'note.txt:5']);
+  put('raw/b.csv', 'id,body\n1,"a, b"\n');
+  put('raw/deep/c.jsonl', '{"body":"c"}\n');
+  expect((await textsOf(join(root, 'raw'), 'line')).map(([, t]) => t).slice(0, 2)).toEqual(['a, b', 'c']);
+  await expect(readDataFiles(file, columns)).rejects.toThrow(coded('DATA_FORMAT'));
+  await expect(readDataFiles(put('raw/blank.txt', ' \n'), { ...unlabelled, textPer: 'line' })).rejects.toThrow(
+    coded('DATA_EMPTY'),
+  );
+  await expect(readDataFiles(join(root, 'raw', 'b.csv'), { text: 'other', labels: [] })).rejects.toThrow(/column/);
+});

@@ -7,6 +7,7 @@ import { parseYaml } from '../../../shared/node/documents.ts';
 import { sentItems } from '../../../shared/participant/items.ts';
 import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
 import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
+import { recordColumns } from '../../../shared/protocol/plan-columns.ts';
 import { trainInWords, weightingOf } from '../../../shared/protocol/plan-stage.ts';
 import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
 import { trainableOf } from '../../../shared/protocol/stage-model.ts';
@@ -202,6 +203,42 @@ describe('tasks', () => {
     expect(() => plan({ task })).toThrow(
       expect.objectContaining({ code: 'PLAN_INVALID', message: expect.stringMatching(message) }),
     );
+  });
+
+  test('pre-training: what is said of masks has the usual values, and there are no labels', () => {
+    const { task, model } = plan({ task: '{ kind: pretraining, text: t }', head: 'none' });
+    expect(task).toEqual({
+      kind: 'pretraining',
+      text: 't',
+      textPer: 'file',
+      maskingProbability: 0.15,
+      wholeWord: true,
+      nextSentence: false,
+      trainHead: true,
+    });
+    expect(model).not.toHaveProperty('head');
+    expect(labelsOf({ task })).toEqual([]);
+    expect(recordColumns({ task, privacy: plan({}).privacy })).toEqual({ text: 't', labels: [], textPer: 'file' });
+  });
+
+  test.each([
+    ['a head', { task: '{ kind: pretraining, text: t }' }, 'PLAN_INVALID', /head of its own/],
+    ['a label', { task: '{ kind: pretraining, text: t, label: l }', head: 'none' }, 'PLAN_INVALID', /label/],
+    [
+      'nothing hidden',
+      { task: '{ kind: pretraining, text: t, maskingProbability: 0 }', head: 'none' },
+      'PLAN_INVALID',
+      /maskingProbability/,
+    ],
+    [
+      'only a head that stays',
+      { task: '{ kind: pretraining, text: t, trainHead: false }', head: 'none' },
+      'PLAN_CLAIM_FALSE',
+      /nothing would train/,
+    ],
+    ['no head for labels', { head: 'none' }, 'PLAN_INVALID', /needs one, mean or pooler/],
+  ] as const)('pre-training with %s is refused', (_, options, code, message) => {
+    expect(() => plan(options)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });
 
   test("a regression's output is called by its column", () => {

@@ -1,0 +1,209 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { predictLocally } from '../../coordinator/models/local-model.ts';
+import { readModelDirectory } from '../../shared/bert/directory.ts';
+import { createPretraining } from '../../shared/bert/pretraining.ts';
+import { seededRng } from '../../shared/core/rng.ts';
+import { exportBundle } from '../../shared/ledger/bundle.ts';
+import { verifyBundle } from '../../shared/ledger/verify.ts';
+import { readDataFiles } from '../../shared/node/data-files.ts';
+import { onnxCpuEngine } from '../../shared/node/engines.ts';
+import { packageRoot } from '../../shared/node/package-root.ts';
+import type { Policy } from '../../shared/participant/policy.ts';
+import { recordColumns } from '../../shared/protocol/plan-columns.ts';
+import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
+import { openTokenizer } from '../../shared/protocol/stage-model.ts';
+import { readExamples } from '../../shared/text/encode.ts';
+import type { DataReport } from '../../shared/text/report.ts';
+import { pretrainingMetrics } from '../../shared/training/pretraining/measure.ts';
+import { readings } from '../../shared/training/pretraining/stretches.ts';
+import {
+  createTestRun,
+  openPolicy,
+  openTestBudget,
+  type PlanOptions,
+  type TestCoordinator,
+  until,
+} from '../support/federation.ts';
+import { freshSites } from '../support/fresh-sites.ts';
+
+// Whole federations: as long as `until` waits.
+vi.setConfig({ testTimeout: 240_000 });
+
+let site: TestCoordinator;
+let folder: string;
+let paragraphs: readonly string[];
+const { participants, start, takePart } = freshSites();
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tacit-pretraining-'));
+  site = await start();
+  paragraphs = await englishOf(join(packageRoot, 'docs', 'adr'));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+/** Real text at hand: the paragraphs of this project's decisions. */
+async function englishOf(directory: string): Promise<string[]> {
+  const files = (await readdir(directory)).sort();
+  const texts = await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')));
+  return texts
+    .flatMap((text) => text.split(/\n\s*\n/))
+    .map((text) => text.replace(/\s+/g, ' ').trim())
+    .filter((text) => text.length > 60 && !text.startsWith('|'));
+}
+
+/** Every tenth is the coordinator's, the others are the five participants'. */
+const heldOut = (): { text: string }[] => paragraphs.filter((_, i) => i % 10 === 0).map((text) => ({ text }));
+const ofSite = (index: number): string[] => paragraphs.filter((_, i) => i % 10 !== 0 && i % 5 === index - 1);
+
+interface Federation {
+  readonly plan: PlanOptions;
+  readonly policy?: Policy;
+  /** Default: a text file of paragraphs. */
+  readonly fileOf?: (index: number) => { readonly name: string; readonly content: string };
+}
+
+async function federate({ plan, policy = openPolicy, fileOf }: Federation) {
+  const reports: DataReport[] = [];
+  const { id, link } = await createTestRun(site.coordinator, { head: 'none', ...plan }, 10, heldOut);
+  for (const index of [1, 2, 3, 4, 5]) {
+    const { name, content } = fileOf?.(index) ?? { name: `${index}.txt`, content: ofSite(index).join('\n\n') };
+    const file = join(folder, name);
+    await writeFile(file, content);
+    takePart({
+      link,
+      index,
+      answer: async (_, { terms }) => {
+        const { records, report } = await readDataFiles(file, recordColumns(terms.plan));
+        reports.push(report);
+        return { policy, records };
+      },
+    });
+  }
+  await until(() => ['finished', 'failed'].includes(site.coordinator.run(id)?.state ?? ''), 'the end');
+  for (const p of participants) expect(p.events.filter((e) => e.kind === 'failed')).toEqual([]);
+  const run = site.coordinator.run(id);
+  expect(run?.reason).toBeNull();
+  const { ledger } = site.coordinator;
+  const files = await exportBundle(ledger, { vkey: ledger.vkey });
+  const { failures } = await verifyBundle(files, { vkeys: [ledger.vkey], recompute: recomputeCertificate });
+  expect(failures).toEqual([]);
+  return { run: run as NonNullable<typeof run>, reports };
+}
+
+async function published(): Promise<Map<string, Uint8Array>> {
+  const [model] = site.coordinator.models();
+  const files = new Map<string, Uint8Array>();
+  for (const { name } of model?.files ?? []) files.set(name, await site.coordinator.modelFile('current', name));
+  return files;
+}
+
+const withoutPrivacy = { ...openPolicy, withoutPrivacy: true };
+const without = '{ unit: none, because: the texts are public, scope: mail }';
+const server = '{ optimizer: sgd, learningRate: 1 }';
+const promise = (unit: string, more = '') =>
+  `{ unit: ${unit}, ${more}epsilon: 3, delta: 1e-5, scope: mail, period: "2026" }`;
+
+test('none: five sites teach a checkpoint their language; it opens anywhere and fills gaps', async () => {
+  const local = '{ epochs: 3, batchSize: 16, optimizer: adamw, learningRate: 0.002 }';
+  const { run, reports } = await federate({
+    plan: {
+      task: '{ kind: pretraining, text: text, textPer: paragraph, nextSentence: true }',
+      privacy: without,
+      stages: `  - { algorithm: none, train: all, rounds: 3, local: ${local}, server: ${server} }`,
+    },
+    policy: withoutPrivacy,
+  });
+  expect(reports.map((r) => r.kept).sort()).toEqual([1, 2, 3, 4, 5].map((i) => ofSite(i).length).sort());
+  expect(reports.every((r) => Object.keys(r.labels).length === 0)).toBe(true);
+  const [first] = run.evaluations;
+  const last = run.evaluations.at(-1) as NonNullable<typeof first>;
+  expect(first).toMatchObject({ round: 0, accuracy: null, f1: null });
+  expect(Object.keys(last.metrics)).toEqual([
+    'maskedLoss',
+    'maskedAccuracy',
+    'perplexity',
+    'nextSentenceLoss',
+    'nextSentenceAccuracy',
+  ]);
+  expect(last.metrics['maskedLoss']).toBeLessThan((first?.metrics['maskedLoss'] as number) - 1);
+  expect(last.metrics['perplexity']).toBeCloseTo(Math.exp(last.metrics['maskedLoss'] as number), 6);
+
+  const files = await published();
+  const { config, weights, tokenizer } = readModelDirectory(files);
+  expect(config.raw['architectures']).toEqual(['BertForPreTraining']);
+  for (const name of ['cls.predictions.transform.dense.weight', 'cls.predictions.bias', 'cls.seq_relationship.weight'])
+    expect(weights.has(name)).toBe(true);
+  expect(weights.has('cls.predictions.decoder.weight')).toBe(false);
+  // What the directory holds is what was measured, with the same masks.
+  const shape = { batch: 16, tokens: 32 };
+  const bert = await createPretraining({
+    engine: onnxCpuEngine(),
+    config,
+    weights,
+    shape: { ...shape, masked: 5 },
+    nextSentence: true,
+    rng: seededRng('none is drawn'),
+  });
+  const masking = { share: 0.15, most: 5, wholeWords: true };
+  const options = { tokens: 32, nextSentence: true, masking };
+  const texts = readings(heldOut(), openTokenizer(tokenizer), options, seededRng('held-out masks'));
+  const again = await pretrainingMetrics(bert, readExamples(texts, [...Array(texts.length).keys()]), shape);
+  await bert.dispose();
+  const best = run.evaluations.reduce((a, b) => (b.loss < a.loss ? b : a));
+  expect(again.loss).toBeCloseTo(best.loss, 4);
+
+  const [filled] = await site.coordinator.predict('current', ['the privacy [MASK] is [MASK] spent.']);
+  expect(filled?.masks).toHaveLength(2);
+  expect(filled?.label.split(' ')).toHaveLength(2);
+  expect(Object.keys(filled?.scores ?? {})).toHaveLength(5);
+  expect(await predict(['no gap here'])).toMatchObject([
+    400,
+    { error: { code: 'TOKENIZER_INPUT', fix: expect.stringContaining('[MASK]') } },
+  ]);
+  for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
+  const [local2] = await predictLocally(folder, ['the privacy [MASK] is [MASK] spent.'], onnxCpuEngine());
+  expect(local2?.label).toBe(filled?.label);
+  const card = new TextDecoder().decode(files.get('README.md'));
+  expect(card).toMatch(/fills in \[MASK\][\s\S]*perplexity/);
+});
+
+async function predict(texts: readonly string[]): Promise<[number, unknown]> {
+  const response = await fetch(`${site.url}/api/v1/models/current/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', connection: 'close' },
+    body: JSON.stringify({ texts }),
+  });
+  return [response.status, await response.json()];
+}
+
+const adapters = '{ lora: { rank: 2, alpha: 4, targets: [query, value] } }';
+
+test('dp-fedsgd: adapters under a promise for one text, charged and verified', async () => {
+  await openTestBudget(site.coordinator, 3);
+  const stages = [
+    `  - { algorithm: dp-fedsgd, train: head, rounds: 2, samplingProbability: 0.5, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 0.1 } }`,
+    `  - { algorithm: dp-fedsgd, train: ${adapters}, rounds: 1, samplingProbability: 0.5, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 0.1 } }`,
+  ].join('\n');
+  const { run } = await federate({
+    plan: { task: '{ kind: pretraining, text: text }', privacy: promise('record'), stages },
+    fileOf: (index) => ({
+      name: `${index}.jsonl`,
+      content: ofSite(index)
+        .map((text) => `${JSON.stringify({ text })}\n`)
+        .join(''),
+    }),
+  });
+  expect(run.guarantees.map((g) => g.unit)).toEqual(['record', 'record', 'record']);
+  expect(run.guarantees[1]?.epsilon).toBeLessThanOrEqual(3);
+  expect(run.guarantees[1]?.epsilon).toBeGreaterThan(2.9);
+  expect(site.coordinator.budgets()).toMatchObject([{ unit: 'record', spent: 3 }]);
+  expect(run.labels).toEqual([]);
+  const { config } = readModelDirectory(await published());
+  expect(config.raw['architectures']).toEqual(['BertForMaskedLM']);
+});
