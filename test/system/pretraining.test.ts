@@ -110,12 +110,12 @@ const promise = (unit: string, more = '') =>
   `{ unit: ${unit}, ${more}epsilon: 3, delta: 1e-5, scope: mail, period: "2026" }`;
 
 test('none: five sites teach a checkpoint their language; it opens anywhere and fills gaps', async () => {
-  const local = '{ epochs: 3, batchSize: 16, optimizer: adamw, learningRate: 0.002 }';
+  const local = '{ epochs: 2, batchSize: 16, optimizer: adamw, learningRate: 0.003 }';
   const { run, reports } = await federate({
     plan: {
       task: '{ kind: pretraining, text: text, textPer: paragraph, nextSentence: true }',
       privacy: without,
-      stages: `  - { algorithm: none, train: all, rounds: 3, local: ${local}, server: ${server} }`,
+      stages: `  - { algorithm: none, train: all, rounds: 2, local: ${local}, server: ${server} }`,
     },
     policy: withoutPrivacy,
   });
