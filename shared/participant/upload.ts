@@ -1,5 +1,4 @@
 import { errorCode, TacitError } from '../core/errors.ts';
-import { free } from '../core/free.ts';
 import type { SecaggErrorCode } from '../secagg/errors.ts';
 import { isMaskedStream, type MaskedStream } from '../secagg/masked-stream.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
@@ -38,7 +37,7 @@ export async function uploadMasked(
       if (again && (await transport.heldChunk(to, session(), signal)) === sha256) return;
       await transport.putChunk(to, bytes, session(), signal, sha256);
     }, signal);
-    free(bytes);
+    stream.giveBack(bytes);
   }
   return first;
 }

@@ -22,6 +22,8 @@ class Masked {
   readonly #shape: UploadShape;
   readonly #hashes: (string | undefined)[];
   #source: { readonly noised: NoisedStream; readonly masks: readonly MaskSource[] } | undefined;
+  /** Memory of chunks that were given back. */
+  #spare: Uint8Array[] = [];
 
   constructor(key: symbol, noised: NoisedStream, masks: readonly MaskSource[], chunkBytes: number) {
     if (key !== mint) throw reused('a masked stream is made by maskStream only');
@@ -50,6 +52,11 @@ class Masked {
     return { bytes, sha256 };
   }
 
+  /** Takes back the bytes of a chunk that nobody reads any more: the next one is made in their place. */
+  giveBack(bytes: Uint8Array): void {
+    this.#spare.push(bytes);
+  }
+
   /** SHA-256 (hex) of every chunk, for the manifest. @throws SECAGG_SHAPE before all were made */
   hashes(): string[] {
     return this.#hashes.map((hash, i) => {
@@ -61,6 +68,7 @@ class Masked {
   /** Lets go of the vector and the keys: nothing can be made any more. */
   close(): void {
     this.#source = undefined;
+    this.#spare = [];
   }
 
   async #make(index: number): Promise<Uint8Array> {
@@ -70,7 +78,7 @@ class Masked {
     const [begin, end] = chunkRange(this.#shape, index);
     if (!(index >= 0 && begin < end))
       throw new TacitError<SecaggErrorCode>('SECAGG_SHAPE', `there is no chunk ${index}`);
-    const out = new Uint8Array(chunkLength(this.#shape, index));
+    const out = this.#memory(chunkLength(this.#shape, index));
     await ChunkSpace.use(Math.min(CHUNK_WORDS, dimension), async (space) => {
       for (let piece = Math.floor(begin / CHUNK_WORDS); piece * CHUNK_WORDS < end; piece++) {
         const first = piece * CHUNK_WORDS;
@@ -82,6 +90,11 @@ class Masked {
       }
     });
     return out;
+  }
+
+  #memory(length: number): Uint8Array {
+    const spare = this.#spare.pop();
+    return spare?.length === length ? spare : new Uint8Array(length);
   }
 }
 

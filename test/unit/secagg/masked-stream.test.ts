@@ -32,6 +32,7 @@ async function whole(stream: MaskedStream): Promise<Uint32Array> {
     const { bytes } = await stream.chunk(i);
     addInto(out, bytes, at, 32);
     at += bytes.length / 4;
+    stream.giveBack(bytes);
   }
   return out;
 }
@@ -63,6 +64,17 @@ describe('an update that is noised and masked while it is sent', () => {
     const odd = await maskStream(await noised(), masks(), 400_012);
     expect(odd.count).toBe(3);
     expect(Buffer.compare(Buffer.from((await whole(odd)).buffer), Buffer.concat([first.bytes, last.bytes]))).toBe(0);
+  });
+
+  test('is made in the memory that was given back, where the length is the same', async () => {
+    const stream = await maskStream(await noised(), masks(), 1 << 20);
+    const { bytes, sha256 } = await stream.chunk(0);
+    stream.giveBack(bytes);
+    expect((await stream.chunk(1)).bytes.buffer).not.toBe(bytes.buffer);
+    stream.giveBack(bytes.fill(1));
+    const again = await stream.chunk(0);
+    expect(again.bytes).toBe(bytes);
+    expect(again.sha256).toBe(sha256);
   });
 
   test('under one mask only one message leaves: a vector that changed meanwhile is refused', async () => {
