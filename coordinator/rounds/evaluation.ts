@@ -1,10 +1,10 @@
 import { TacitError } from '../../shared/core/errors.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
-import { trainInWords } from '../../shared/protocol/plan-stage.ts';
+import { stageOfRound, trainInWords } from '../../shared/protocol/plan-stage.ts';
 import type { EncodedExample } from '../../shared/text/encode.ts';
 import type { TaskMetrics } from '../../shared/training/task-metrics.ts';
 import type { RunJournal } from '../runs/run-journal.ts';
-import { type RunRecord, stageOfRound } from '../runs/run-log.ts';
+import type { RunRecord } from '../runs/run-log.ts';
 import type { TestReport, TestScore } from '../service.ts';
 import type { GlobalModel } from './global-model.ts';
 
@@ -31,7 +31,7 @@ export async function evaluateCandidate(
 
 /** True after the last round of a stage, and every so many rounds as the plan says. */
 export function evaluationDue({ terms, roundsCounted }: RunRecord, stage: number): boolean {
-  return stageOfRound(terms, roundsCounted) !== stage || roundsCounted % terms.plan.evaluation.every === 0;
+  return stageOfRound(terms.plan.stages, roundsCounted) !== stage || roundsCounted % terms.plan.evaluation.every === 0;
 }
 
 /**

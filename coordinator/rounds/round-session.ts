@@ -81,6 +81,8 @@ export class RoundSession {
   #timer: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
+  /** Shares were asked for: they may have left clients, also if none arrived. */
+  #revealed = false;
 
   private constructor(
     ports: RoundPorts,
@@ -138,7 +140,7 @@ export class RoundSession {
 
   /** True when shares may have left clients, so that what was summed may be known even if this session ends badly. */
   get revealed(): boolean {
-    return this.#state.phase === 'unmask' || this.#state.phase === 'finished' || this.#state.answers.unmask.size > 0;
+    return this.#revealed;
   }
 
   /** A client's frame. Resolves when it is durable. @throws ROUND_CLOSED, MESSAGE_INVALID, the code of an ejection */
@@ -288,6 +290,7 @@ export class RoundSession {
   async #carryOut(effect: ServerEffect, live: boolean): Promise<void> {
     switch (effect.kind) {
       case 'send':
+        if (effect.name === 'signatures') this.#revealed = true;
         if (live) this.#ports.send(effect.to, this.#frame(effect.name, effect.signed));
         return;
       case 'deadline':
@@ -314,7 +317,7 @@ export class RoundSession {
           code: effect.code,
           reason: effect.reason,
           sid: this.#state.group?.sidHex ?? null,
-          revealed: this.#state.answers.unmask.size > 0,
+          revealed: this.revealed,
         });
     }
   }

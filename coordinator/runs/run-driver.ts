@@ -3,6 +3,7 @@ import { isoTime } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { SecaggFrame, SitOut } from '../../shared/protocol/messages.ts';
+import { stageOfRound } from '../../shared/protocol/plan-stage.ts';
 import type { RoundView } from '../../shared/protocol/views.ts';
 import type { EventLog } from '../../shared/store/log.ts';
 import { float32Bytes } from '../../shared/tensor/float32.ts';
@@ -25,7 +26,7 @@ import { roundSummary } from '../rounds/round-summary.ts';
 import { abort, close, release } from '../rounds/settle.ts';
 import type { TestReport } from '../service.ts';
 import { RunJournal } from './run-journal.ts';
-import { type RunEvent, type RunRecord, stageOfRound } from './run-log.ts';
+import type { RunEvent, RunRecord } from './run-log.ts';
 import type { RunPorts } from './run-ports.ts';
 
 /** Drives one run from its plan to its published model, over restarts: everything it decides is an event first. */
@@ -129,7 +130,7 @@ export class RunDriver {
         await close(this.#journal, 'stopped', this.#stopping);
         return;
       }
-      const stage = stageOfRound(this.record.terms, this.record.roundsCounted);
+      const stage = stageOfRound(this.record.terms.plan.stages, this.record.roundsCounted);
       if (stage === undefined || endsEarly(this.record)) {
         await this.#finish();
         return;

@@ -215,13 +215,3 @@ export function standingConsents(
 ): readonly ConsentedClient[] {
   return [...consented.values()].filter((c) => !withdrawn.has(c.clientId) || besides.includes(c.clientId));
 }
-
-/** Which stage the next counted round belongs to, or undefined when all are done. */
-export function stageOfRound(terms: Terms, roundsCounted: number): number | undefined {
-  let end = 0;
-  for (const [index, stage] of terms.plan.stages.entries()) {
-    end += stage.rounds;
-    if (roundsCounted < end) return index;
-  }
-  return undefined;
-}

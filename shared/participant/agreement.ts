@@ -80,7 +80,8 @@ export class Agreement {
     if (memory.consent(run.id) !== undefined && memory.withdrawal(run.id) === undefined)
       await own.close(run.id, terms, {
         roundsReleased,
-        revealed: roundsReleased > 0,
+        // The coordinator says what was released; that shares left this site it knows itself.
+        revealed: roundsReleased > 0 || memory.answeredIn(run.id),
         outcome: 'finished',
         reason: null,
       });

@@ -52,6 +52,7 @@ export class ParticipantMemory {
   readonly #consents = new Map<string, Extract<MemoryEvent, { type: 'consented' }>>();
   readonly #withdrawals = new Map<string, Refusal>();
   readonly #secagg = new Map<string, ClientRecord>();
+  readonly #answered = new Set<string>();
 
   private constructor(log: EventLog<MemoryEvent>, events: readonly MemoryEvent[]) {
     this.#log = log;
@@ -92,6 +93,11 @@ export class ParticipantMemory {
     return this.#secagg.get(run);
   }
 
+  /** True when shares left this site in `run`: a sum with its data may be open, whatever the coordinator says. */
+  answeredIn(run: string): boolean {
+    return this.#answered.has(run);
+  }
+
   async record(event: MemoryEvent): Promise<void> {
     await this.#log.append(event);
     this.#apply(event);
@@ -101,6 +107,10 @@ export class ParticipantMemory {
     if (event.type === 'seen') this.#seen.set(event.key, event);
     else if (event.type === 'consented') this.#consents.set(event.run, event);
     else if (event.type === 'withdrew') this.#withdrawals.set(event.run, event.refusal);
-    else this.#secagg.set(event.record.run, event.record);
+    else {
+      const { run, step } = event.record;
+      this.#secagg.set(run, event.record);
+      if (step === 'answered') this.#answered.add(run);
+    }
   }
 }

@@ -1,21 +1,30 @@
 import { TacitError } from '../core/errors.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
-import { sentBound } from '../protocol/plan-stage.ts';
+import { sentBound, stageOfRound } from '../protocol/plan-stage.ts';
+import type { Welcome } from '../protocol/messages.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
 
 /**
- * The session's parameters are the ones that this site consented to: no weaker noise, no smaller and no larger cohort (a
- * larger one makes each client's share of the noise smaller and fills the ring), no other clip.
+ * The session is one that this site consented to: of this run, of no more rounds than were charged, each of its stage; no
+ * weaker noise, no smaller and no larger cohort (a larger one makes each client's share of the noise smaller and fills the
+ * ring), no other clip. That each round is answered once is secagg's own check.
  * @throws PLAN_CLAIM_FALSE
  */
-export function checkAgainstTerms(config: SecaggConfig, terms: Terms): void {
-  const problem = problemOf(config, terms);
+export function checkAgainstTerms(config: SecaggConfig, run: string, terms: Terms): void {
+  const problem = otherRound(config, run, terms) ?? problemOf(config, terms);
   if (problem === undefined) return;
   throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', problem, {
     where: `round ${config.round}.${config.attempt}`,
   });
+}
+
+function otherRound(config: SecaggConfig, run: string, { plan }: Terms): string | undefined {
+  if (config.run !== run) return `a session of run ${config.run} where this site agreed to ${run}`;
+  const stage = stageOfRound(plan.stages, config.round - 1);
+  if (stage === undefined) return `round ${config.round} is beyond the rounds of the plan`;
+  return stage === config.stage ? undefined : `round ${config.round} of stage ${config.stage}, where it is of stage ${stage}`;
 }
 
 function problemOf(config: SecaggConfig, terms: Terms): string | undefined {
@@ -37,4 +46,18 @@ function problemOf(config: SecaggConfig, terms: Terms): string | undefined {
     config.dimension === stage.dimension &&
     config.layoutSha256 === stage.layoutSha256;
   return same ? undefined : 'scale, clip, dimension or layout are not the committed ones';
+}
+
+/**
+ * A reconnection leads back to the run that this site was asked about: its answer, its account and its trainer are of that one.
+ * @param before - undefined on the first connection
+ * @throws PLAN_CLAIM_FALSE
+ */
+export function checkSameRun(before: Welcome | undefined, { run, terms }: Welcome): void {
+  if (before === undefined || (before.run.id === run.id && before.terms.planHash === terms.planHash)) return;
+  throw new TacitError<ProtocolErrorCode>(
+    'PLAN_CLAIM_FALSE',
+    `this site was asked about run ${before.run.id}, not about run ${run.id} and its plan`,
+    { where: 'welcome', fix: 'Do not take part; tell the operator.' },
+  );
 }

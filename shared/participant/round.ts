@@ -27,6 +27,8 @@ export interface RoundContext {
   readonly signer: Signer;
   readonly serverPublicKey: Uint8Array;
   readonly roster: readonly RosterEntry[];
+  /** The run that this site agreed to. */
+  readonly run: string;
   readonly terms: Terms;
   readonly memory: ParticipantMemory;
   readonly trainer: Trainer;
@@ -63,7 +65,7 @@ export class RoundParticipant {
     this.#c = context;
     this.#signed = signedConfig;
     this.#config = openMessage('config', signedConfig, context.serverPublicKey);
-    checkAgainstTerms(this.#config, context.terms);
+    checkAgainstTerms(this.#config, context.run, context.terms);
     this.#mechanism = stageMechanism(context.terms, this.#config.stage);
   }
 

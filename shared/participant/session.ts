@@ -26,6 +26,7 @@ import { ParticipantMemory } from './memory.ts';
 import type { ParticipantOptions } from './options.ts';
 import { OwnLedger } from './own-ledger.ts';
 import type { RoundContext } from './round.ts';
+import { checkSameRun } from './round-terms.ts';
 import { Rounds } from './rounds.ts';
 import type { Trainer } from './trainer.ts';
 import { type Incoming, openTransport, type ParticipantTransport } from './transport.ts';
@@ -182,6 +183,7 @@ class Session {
       throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'the coordinator takes this site for another', {
         where: welcome.clientId,
       });
+    checkSameRun(this.#welcome, welcome);
     this.#welcome = welcome;
     this.#joined = this.#under(serverKeys, this.#joined ?? this.#firstTime(serverKeys));
     checkTerms(welcome.terms);
@@ -294,6 +296,7 @@ class Session {
       signer,
       serverPublicKey: (this.#joined as Joined).serverKey,
       roster: this.#roster,
+      run: (this.#welcome as Welcome).run.id,
       terms: (this.#welcome as Welcome).terms,
       memory: this.#memory,
       trainer: this.#trainer as Trainer,

@@ -143,6 +143,19 @@ export const stageSchema = z.discriminatedUnion('algorithm', [
 
 export type PlanStage = z.output<typeof stageSchema>;
 
+/** Which stage the round after so many belongs to; undefined when all are done. @param roundsCounted - over all stages */
+export function stageOfRound(
+  stages: readonly Pick<PlanStage, 'rounds'>[],
+  roundsCounted: number,
+): number | undefined {
+  let end = 0;
+  for (const [index, { rounds }] of stages.entries()) {
+    end += rounds;
+    if (roundsCounted < end) return index;
+  }
+  return undefined;
+}
+
 /** How a stage's units are chosen, and how many noisy sums it gives: what its accounting rests on. */
 export function releasesOf(stage: PlanStage): {
   readonly samplingProbability: number;

@@ -30,7 +30,10 @@ export interface ClientRecord {
   readonly survivorsHash: string | null;
 }
 
-/** Rounds only go forward, and a session that was begun and lost is not begun again (replay, rollback). */
+/**
+ * Rounds only go forward, and a session that was begun and lost is not begun again (replay, rollback). A round is answered
+ * once, whatever its attempt: what was answered may be open, and another sum of the same round is one that nobody charged.
+ */
 export function checkNewer(config: SecaggConfig, session: string, last: ClientRecord | undefined): void {
   if (last === undefined || last.run !== config.run) return;
   if (last.session === session) {
@@ -39,6 +42,9 @@ export function checkNewer(config: SecaggConfig, session: string, last: ClientRe
       `this client was already in this session (${last.step}) and has lost its one-time secrets`,
       'config',
     );
+  }
+  if (config.round === last.round && last.step === 'answered') {
+    refuse('SECAGG_REPLAY', `the sum of round ${config.round} may be open: this client answered for it`, 'config');
   }
   const newer = config.round > last.round || (config.round === last.round && config.attempt > last.attempt);
   if (!newer) {

@@ -1,28 +1,17 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { errorCode } from '../../shared/core/errors.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { ChunkSpace } from '../../shared/kernels/chunk-space.ts';
-import { parseYaml } from '../../shared/node/documents.ts';
-import { ParticipantMemory } from '../../shared/participant/memory.ts';
-import { type RoundContext, RoundParticipant } from '../../shared/participant/round.ts';
 import { addComponents } from '../../shared/privacy/component-noise.ts';
 import { mechanismParameters } from '../../shared/privacy/mechanism.ts';
 import { varianceOf } from '../../shared/privacy/noise-ladder.ts';
 import { type NoisedStream, noisedStream } from '../../shared/privacy/noised-stream.ts';
-import { commitTerms, stageMechanism } from '../../shared/protocol/commitment.ts';
-import { parsePlan } from '../../shared/protocol/plan.ts';
-import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
-import { addInto, addStreams, type MaskStream, removeMasks } from '../../shared/secagg/mask.ts';
+import { addInto, addStreams, type MaskStream } from '../../shared/secagg/mask.ts';
 import { maskStream } from '../../shared/secagg/masked-stream.ts';
 import type { SecaggConfig, Signed } from '../../shared/secagg/messages.ts';
 import { sessionLadder, surplusOf } from '../../shared/secagg/noise-seeds.ts';
-import { serverReduce, startServer } from '../../shared/secagg/server.ts';
-import type { ServerEffect, ServerEvent } from '../../shared/secagg/server-state.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
-import { layoutOf } from '../../shared/tensor/layout.ts';
-import { planText } from '../support/federation.ts';
+import { ConsentedRounds } from '../support/consented-rounds.ts';
 import { Puppets } from '../support/secagg-puppets.ts';
-import { addTo, configOf, identity, names, rosterOf, serverSigner } from '../support/secagg-session.ts';
+import { addTo, configOf, names } from '../support/secagg-session.ts';
 
 /** Attacks on the noise. Each twice, as in secagg-attacks. */
 const seam = vi.hoisted(() => ({ off: new Set<string>() }));
@@ -162,99 +151,8 @@ describe('the same noised vectors under the masks of two sessions', () => {
 });
 
 describe('a session with other terms than were consented to', () => {
-  /** The plan's noise is shared by at most six clients. */
-  const dimension = 20_000;
-  const text = planText({ rounds: 1 }).replace('ringBits: 32', 'ringBits: 32, maximumCohort: 6');
-  const plan = parsePlan(parseYaml(text, 'plan'), 'plan');
-  const terms = commitTerms(plan, [], [layoutOf([{ name: 'classifier.weight', shape: [2, dimension / 2] }])]);
-  const mechanism = stageMechanism(terms, 0);
-
-  /** A whole round of real participants, whose updates are zero: what the sum opens to is noise. */
-  async function opened(n: number, change: Partial<SecaggConfig>): Promise<{ codes: unknown[]; variance: number }> {
-    const cohort = names(n);
-    const { minimumCohort } = configOf({ n, colluders: 1 });
-    const config: SecaggConfig = {
-      ...configOf({ n, colluders: 1, minimumCohort, dimension, chunkBytes: 1 << 20 }),
-      scale: mechanism.scale,
-      l2Clip: mechanism.l2Clip,
-      committedSigma: mechanism.committedSigma,
-      layoutSha256: terms.stages[0]?.layoutSha256 as string,
-      ...change,
-    };
-    const manifest = encodeWeightsManifest({ overlays: [], trainable: '11'.repeat(32) });
-    const sum = new Uint32Array(dimension);
-    const uploads = new Map<string, Uint8Array[]>();
-    const participants = new Map<string, RoundParticipant>();
-    const codes: unknown[] = [];
-    const jobs: (() => Promise<void>)[] = [];
-    let { state, effects } = startServer({ config, signer: serverSigner, roster: rosterOf(cohort) });
-    const join = async (id: string, signed: unknown): Promise<void> => {
-      const context: RoundContext = {
-        clientId: id,
-        signer: identity(id),
-        serverPublicKey: serverSigner.publicKey,
-        roster: rosterOf(cohort),
-        terms,
-        memory: await ParticipantMemory.open(createMemoryStore()),
-        trainer: {
-          update: async () => ({ sum: new Float32Array(dimension), units: 1, examples: 1, loss: 0 }),
-          dispose: async () => {},
-        },
-        rng: seededRng(`terms/${id}`),
-        clock: { now: () => 0 },
-        emit: () => {},
-        send: async ({ name, signed: message }) => {
-          const event: ServerEvent =
-            name === 'masked'
-              ? { kind: 'uploaded', from: id, manifest: message }
-              : { kind: 'message', from: id, name: name as 'advertise', signed: message };
-          jobs.push(async () => happen(event));
-        },
-        blob: async (sha256) => (sha256 === config.weightsSha256 ? manifest : new Uint8Array(4 * dimension)),
-        upload: async (stream) => {
-          const chunks = [];
-          for (let i = 0; i < stream.count; i++) chunks.push((await stream.chunk(i)).bytes);
-          uploads.set(id, chunks);
-          return new Uint8Array(32);
-        },
-      };
-      try {
-        const participant = new RoundParticipant(context, signed);
-        participants.set(id, participant);
-        await participant.start();
-      } catch (error) {
-        codes.push(errorCode(error));
-      }
-    };
-    const carryOut = (some: readonly ServerEffect[]): void => {
-      for (const effect of some) {
-        if (effect.kind === 'send')
-          jobs.push(async () => {
-            if (effect.name === 'config') return join(effect.to, effect.signed);
-            try {
-              await participants.get(effect.to)?.receive(effect.name, effect.signed);
-            } catch (error) {
-              codes.push(errorCode(error));
-            }
-          });
-        if (effect.kind === 'add')
-          jobs.push(async () => {
-            for (const chunk of uploads.get(effect.clientId) ?? []) addInto(sum, chunk, 0, 32);
-          });
-        if (effect.kind === 'unmask') jobs.push(async () => removeMasks(sum, effect));
-      }
-    };
-    function happen(event: ServerEvent): void {
-      ({ state, effects } = serverReduce(state, event));
-      carryOut(effects);
-    }
-    carryOut(effects);
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
-    if (codes.length > 0) return { codes, variance: Number.NaN };
-    expect(state.phase).toBe('finished');
-    const variance = new Int32Array(sum.buffer).reduce((total, x) => total + x * x, 0) / dimension;
-    return { codes, variance };
-  }
+  const { mechanism } = new ConsentedRounds(6);
+  const opened = async (n: number, change: Partial<SecaggConfig>) => new ConsentedRounds(n).open(change);
   /** What the guarantee against the coordinator alone counts on, in the largest cohort of the plan. */
   const promised = mechanism.committedSigma ** 2 * (6 / 5);
 
