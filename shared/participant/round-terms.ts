@@ -1,8 +1,8 @@
 import { TacitError } from '../core/errors.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
-import { sentBound, stageOfRound } from '../protocol/plan-stage.ts';
 import type { Welcome } from '../protocol/messages.ts';
+import { sentBound, stageOfRound } from '../protocol/plan-stage.ts';
 import type { Terms } from '../protocol/terms.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
 
@@ -24,7 +24,9 @@ function otherRound(config: SecaggConfig, run: string, { plan }: Terms): string 
   if (config.run !== run) return `a session of run ${config.run} where this site agreed to ${run}`;
   const stage = stageOfRound(plan.stages, config.round - 1);
   if (stage === undefined) return `round ${config.round} is beyond the rounds of the plan`;
-  return stage === config.stage ? undefined : `round ${config.round} of stage ${config.stage}, where it is of stage ${stage}`;
+  return stage === config.stage
+    ? undefined
+    : `round ${config.round} of stage ${config.stage}, where it is of stage ${stage}`;
 }
 
 function problemOf(config: SecaggConfig, terms: Terms): string | undefined {

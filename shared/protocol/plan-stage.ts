@@ -144,10 +144,7 @@ export const stageSchema = z.discriminatedUnion('algorithm', [
 export type PlanStage = z.output<typeof stageSchema>;
 
 /** Which stage the round after so many belongs to; undefined when all are done. @param roundsCounted - over all stages */
-export function stageOfRound(
-  stages: readonly Pick<PlanStage, 'rounds'>[],
-  roundsCounted: number,
-): number | undefined {
+export function stageOfRound(stages: readonly Pick<PlanStage, 'rounds'>[], roundsCounted: number): number | undefined {
   let end = 0;
   for (const [index, { rounds }] of stages.entries()) {
     end += rounds;

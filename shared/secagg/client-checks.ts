@@ -155,18 +155,28 @@ export function checkFirst(before: string | undefined, where: string): void {
   if (before !== undefined) refuse('SECAGG_EQUIVOCATION', 'the server sent two different messages for one step', where);
 }
 
-/** At least `threshold` holders signed the very set that I signed. */
+/**
+ * At least t of my holders, myself among them, are said to have shared: then I mask with so many that whoever can open my own
+ * mask met one of them. On the k-regular graph all my neighbours may be missing where the cohort is large enough.
+ */
+export function checkHolders(present: number, threshold: number): void {
+  if (present < threshold)
+    refuse('SECAGG_COHORT_TOO_SMALL', `${present} holders shared where ${threshold} are needed`, 'inbox');
+}
+
+/** At least `needed` survivors signed the very set that I signed. */
 export function checkSignatures(
   messages: readonly Signed[],
   expected: { readonly session: string; readonly sid: string; readonly survivorsHash: string },
-  signers: ReadonlyMap<string, RosterEntry>,
-  threshold: number,
+  survivors: ReadonlySet<string>,
+  roster: ReadonlyMap<string, RosterEntry>,
+  needed: number,
   open: Open,
 ): void {
   const valid = new Set<string>();
   for (const message of messages) {
     const { body } = open('consistent', message, ({ clientId }) => {
-      const entry = signers.get(clientId);
+      const entry = survivors.has(clientId) ? roster.get(clientId) : undefined;
       if (entry === undefined || valid.has(clientId))
         refuse('SECAGG_SIGNATURES', `a signature by ${clientId} does not count`, 'signatures');
       return entry.publicKey;
@@ -177,10 +187,10 @@ export function checkSignatures(
     }
     valid.add(body.clientId);
   }
-  if (valid.size < threshold) {
+  if (valid.size < needed) {
     refuse(
       'SECAGG_SIGNATURES',
-      `${valid.size} signatures on the survivor set where ${threshold} are needed`,
+      `${valid.size} signatures on the survivor set where ${needed} are needed`,
       'signatures',
     );
   }

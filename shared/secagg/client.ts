@@ -23,6 +23,7 @@ import {
   survivorsHash,
 } from './messages.ts';
 import { noiseOf, openedSeed, sessionLadder, surplusCount, surplusSeeds } from './noise-seeds.ts';
+import { signaturesNeeded } from './parameters.ts';
 import type { BlindedShare, HeldShares } from './shares.ts';
 import { chunkCount } from './upload-shape.ts';
 
@@ -170,6 +171,7 @@ function onInbox(progress: Extract<Progress, { step: 'shared' }>, fixed: Fixed, 
     const peer = peers[p];
     return peer !== undefined && members.has(peer.clientId) ? [{ peer, position: p }] : [];
   });
+  checks.checkHolders(neighbours.length + 1, fixed.config.threshold);
   const surplus = surplusCount(ladder);
   const held = openInbox({ body, neighbours, channel, context, graph, position, clientId: fixed.clientId, surplus });
   held.set(fixed.clientId, joined.ownShare);
@@ -246,22 +248,17 @@ function onSignatures(
   body: MessageBody<'signatures'>,
 ): Advance {
   const { session, clientId, config, roster } = fixed;
-  const { sid, graph, peers, position } = progress;
+  const { sid } = progress;
   checks.checkSession(body, session, sid);
-  const signers = new Map<string, RosterEntry>();
-  for (const p of graph.holders(position)) {
-    const id = peers[p]?.clientId;
-    const entry = id !== undefined && progress.survivors.includes(id) ? roster.get(id) : undefined;
-    if (entry !== undefined) signers.set(entry.clientId, entry);
-  }
+  const survivors = new Set(progress.survivors);
   checks.checkSignatures(
     body.signatures,
     { session, sid, survivorsHash: progress.survivorsHash },
-    signers,
-    config.threshold,
+    survivors,
+    roster,
+    signaturesNeeded({ cohortSize: config.cohort.length, colluders: config.colluders }),
     fixed.open,
   );
-  const survivors = new Set(progress.survivors);
   const opened = openedSeed(progress.ladder, survivors.size);
   const shares = [...progress.held].map(([of, held]) => answer(of, held, survivors.has(of), opened));
   const effects: ClientEffect[] = [

@@ -43,9 +43,14 @@ function tailLog2(population: number, marked: number, draws: number, least: numb
 }
 
 /**
- * Smallest even degree k, with a threshold t, for which in a random k-regular graph, by the union bound over the clients:
- * - no client has so many colluders c among its neighbours that both of its secrets gather t answers: its k + 1 holders give
- *   one answer each, colluders two, so that takes 2t ≤ k + 1 + c (Bell et al. 2020, Definition 3.2, with the own share);
+ * Smallest even degree k, with a threshold t, for which a random Harary graph holds, by the union bound over the clients, in
+ * the smallest session that n_min allows, where colluders stand densest:
+ * - no client has so many colluders c among its neighbours that both of its secrets gather t answers, or that t holders
+ *   mask with it and t others answer for it: its k + 1 holders give one answer each, colluders two, so that takes
+ *   2t ≤ k + 1 + c (Bell et al. 2020, Definition 3.2, with the own share);
+ * - no part of the ring can be cut off and summed by itself, whoever is said to have dropped: at each of two cuts a client
+ *   has nobody beside it for k/2 places but colluders, and with itself and the k/2 of the other side t answers, so that
+ *   takes c ≥ t − 1 − k/2 in both of two disjoint stretches, whose counts are negatively associated;
  * - every client keeps t of its neighbours when `drops` vanish.
  *
  * @returns undefined when no degree up to 254 (share points of GF(2^8)) does
@@ -58,9 +63,14 @@ export function searchGraph({
   const lf = logFactorials(clients);
   const union = Math.log2(clients);
   for (let degree = 8; degree < Math.min(clients, MAX_SHARES); degree += 2) {
-    // Raising t helps against the attack and hurts the survival: take the smallest t that is safe.
-    for (let threshold = Math.floor(degree / 2) + 1; threshold <= degree; threshold++) {
-      if (union + tailLog2(clients - 1, colluders, degree, 2 * threshold - degree - 1, lf) > ATTACK_LOG2) continue;
+    const others = Math.max(clients - drops - 1, degree);
+    const bothSecrets = (threshold: number): number =>
+      union + tailLog2(others, colluders, degree, 2 * threshold - degree - 1, lf);
+    const twoCuts = (threshold: number): number =>
+      2 * (union + tailLog2(others, colluders, degree / 2, threshold - degree / 2 - 1, lf)) - 1;
+    // Raising t helps against the attacks and hurts the survival: take the smallest t that is safe.
+    for (let threshold = degree / 2 + 1; threshold <= degree; threshold++) {
+      if (Math.max(bothSecrets(threshold), twoCuts(threshold)) > ATTACK_LOG2) continue;
       if (union + tailLog2(clients - 1, drops, degree, degree - threshold + 1, lf) <= FAILURE_LOG2)
         return { degree, threshold };
       break;

@@ -24,8 +24,16 @@ export interface SharingParameters {
 }
 
 /**
- * On the complete graph, up to 64 clients, t = ⌊(n + T_c)/2⌋ + 1. 2t > n + T_c: two survivor sets cannot both gather t answers, because only
- * colluders answer twice (Bonawitz et al. 2017, §6.2, with T_c of n corrupt).
+ * Signatures that make one survivor set of a session: two sets cannot both gather so many, because only colluders sign twice
+ * (Bonawitz et al. 2017, §6.2, with T_c of n corrupt). On every graph, of all clients: neighbourhoods that do not overlap
+ * could otherwise each open noise, or drop clients, for a set of their own.
+ */
+export function signaturesNeeded({ cohortSize, colluders }: Omit<CohortRule, 'minimumCohort'>): number {
+  return Math.floor((cohortSize + colluders) / 2) + 1;
+}
+
+/**
+ * On the complete graph, up to 64 clients, t is {@link signaturesNeeded}: nobody's two secrets can both gather t answers.
  *
  * @throws SECAGG_PARAMETERS when fewer than five clients, fewer than three honest shares in a threshold, or a minimum
  *   cohort that the threshold does not reach
@@ -39,7 +47,7 @@ export function sharingParameters(rule: CohortRule): SharingParameters {
     throw refused(`a cohort of ${cohortSize} cannot hide anyone`, 'Invite at least 5 clients.');
   }
   if (cohortSize > COMPLETE_GRAPH_MAX) return largeCohort(rule);
-  const threshold = Math.floor((cohortSize + colluders) / 2) + 1;
+  const threshold = signaturesNeeded(rule);
   if (threshold - colluders < 3) {
     throw refused(
       `a threshold of ${threshold} with ${colluders} colluder(s) leaves ${threshold - colluders} honest share(s) between the server and a secret`,
@@ -57,20 +65,28 @@ export function sharingParameters(rule: CohortRule): SharingParameters {
 
 /** Above the complete graph: degree and threshold from the hypergeometric search, for the drops that n_min allows. */
 function largeCohort({ cohortSize, colluders, minimumCohort }: CohortRule): SharingParameters {
-  if (minimumCohort > cohortSize || minimumCohort <= colluders + 2) {
+  const least = signaturesNeeded({ cohortSize, colluders });
+  if (least > cohortSize) {
+    throw refused(`${colluders} colluders of ${cohortSize} clients`, 'Assume fewer colluders than clients.');
+  }
+  if (minimumCohort > cohortSize || minimumCohort < least) {
     throw refused(
-      `the minimum cohort ${minimumCohort} of ${cohortSize} with ${colluders} colluder(s)`,
-      'Set it above the colluders, up to the cohort.',
+      `the minimum cohort ${minimumCohort} is not between the ${least} whose signatures make a survivor set and the cohort ${cohortSize}`,
+      `Set it to ${least}–${cohortSize}.`,
     );
   }
-  const found = searchGraph({ clients: cohortSize, colluders, drops: cohortSize - minimumCohort });
-  if (found === undefined) {
-    throw refused(
-      `no graph of ${cohortSize} clients withstands ${colluders} colluder(s) and ${cohortSize - minimumCohort} drops`,
-      'Raise the minimum cohort or assume fewer colluders.',
-    );
-  }
-  return found;
+  const drops = cohortSize - minimumCohort;
+  const found = searchGraph({ clients: cohortSize, colluders, drops });
+  if (found !== undefined) return found;
+  let most = colluders;
+  while (most >= 0 && searchGraph({ clients: cohortSize, colluders: most, drops }) === undefined)
+    most -= 1 + (most >> 3);
+  throw refused(
+    `no graph of ${cohortSize} clients withstands ${colluders} colluder(s) and ${drops} drops`,
+    most < 0
+      ? 'Raise the minimum cohort: so many drops are too many even without colluders.'
+      : `Raise the minimum cohort, or assume at most ${most} colluder(s).`,
+  );
 }
 
 function refused(what: string, fix: string): TacitError<SecaggErrorCode> {

@@ -1,5 +1,4 @@
 import { type MessageBody, type ServerMessageName, type Signed, signMessage } from './messages.ts';
-import { holderNames } from './server-checks.ts';
 import type { Answer, Answers, Group, Phase, ServerState } from './server-state.ts';
 
 /** What the server tells one client when a phase begins. */
@@ -31,8 +30,7 @@ export function phaseMessage(
         signed: signMessage('survivors', { session, sid, survivors: [...survivors] }, signer),
       };
     case 'unmask': {
-      const holders = holderNames(group.graph, group.positions.get(to) as number, peers);
-      const signatures = holders.flatMap((id) => answers.consistent.get(id)?.signed ?? []);
+      const signatures = survivors.flatMap((id) => answers.consistent.get(id)?.signed ?? []);
       return { name: 'signatures', signed: signMessage('signatures', { session, sid, signatures }, signer) };
     }
   }

@@ -19,7 +19,7 @@ import {
   signMessage,
 } from './messages.ts';
 import { sessionLadder } from './noise-seeds.ts';
-import { sharingParameters } from './parameters.ts';
+import { sharingParameters, signaturesNeeded } from './parameters.ts';
 import { openAnswer } from './server-answers.ts';
 import { phaseMessage } from './server-messages.ts';
 import {
@@ -234,8 +234,10 @@ function takenUp(state: ServerState, phase: Phase): readonly string[] {
 }
 
 function needed(state: ServerState, phase: Phase): number {
-  const { threshold, minimumCohort } = state.config;
-  return phase === 'consistent' || phase === 'unmask' ? threshold : Math.max(threshold, minimumCohort);
+  const { threshold, minimumCohort, cohort, colluders } = state.config;
+  if (phase === 'unmask') return threshold;
+  if (phase === 'consistent') return signaturesNeeded({ cohortSize: cohort.length, colluders });
+  return Math.max(threshold, minimumCohort);
 }
 
 /** Goes on with those who answered, if they are enough; those who did not lose their seat. */
@@ -290,9 +292,8 @@ function nextGroup(state: ServerState, phase: Phase, present: readonly string[])
 function phaseEffects(state: ServerState): ServerEffect[] {
   const phase = state.phase as Phase;
   const waiting = waitedFor(state, phase);
-  const own = phase === 'masked' || (phase === 'unmask' && !everyoneHolds(state.group as Group));
   const [first] = waiting;
-  const common = own || first === undefined ? undefined : phaseMessage(state, phase, first);
+  const common = phase === 'masked' || first === undefined ? undefined : phaseMessage(state, phase, first);
   const sends = waiting.map(
     (to): ServerEffect => ({ kind: 'send', to, ...(common ?? phaseMessage(state, phase, to)) }),
   );

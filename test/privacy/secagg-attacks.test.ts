@@ -29,6 +29,9 @@ vi.mock('../../shared/secagg/client-checks.ts', async (original) => {
   const real = await original<typeof import('../../shared/secagg/client-checks.ts')>();
   return wrap(real, { checkAdvertisement: (message: Signed) => message.body });
 });
+vi.mock('../../shared/secagg/parameters.ts', async (original) =>
+  wrap(await original<object>(), { signaturesNeeded: () => 3 }),
+);
 vi.mock('../../shared/secagg/server-checks.ts', async (original) => wrap(await original<object>()));
 vi.mock('../../shared/secagg/key-checks.ts', async (original) => wrap(await original<object>()));
 vi.mock('../../shared/secagg/shares.ts', async (original) =>
@@ -95,8 +98,14 @@ describe('the server asks for both secrets of one client', () => {
     expect(six.map((id) => puppets.code(id))).toEqual(six.map(() => 'SECAGG_PARAMETERS'));
   });
 
-  test('without that check the victim’s own vector lies open', async () => {
+  test('without that check no half has the signatures of more than half of all', async () => {
     without('checkParameters');
+    const puppets = await attack();
+    expect(six.map((id) => puppets.code(id))).toEqual(six.map(() => 'SECAGG_SIGNATURES'));
+  });
+
+  test('without both checks the victim’s own vector lies open', async () => {
+    without('checkParameters', 'signaturesNeeded');
     const puppets = await attack();
     const seed = puppets.secret(c1, 'seed') as Uint8Array;
     const secretKey = puppets.secret(c1, 'key') as Uint8Array;

@@ -35,7 +35,10 @@ export class ConsentedRounds {
   /** @param stages - 1, or 2 of one round each */
   constructor(n: number, stages: 1 | 2 = 1) {
     this.#cohort = names(n);
-    const text = planText({ rounds: 1, loraRounds: stages - 1 }).replace('ringBits: 32', 'ringBits: 32, maximumCohort: 6');
+    const text = planText({ rounds: 1, loraRounds: stages - 1 }).replace(
+      'ringBits: 32',
+      'ringBits: 32, maximumCohort: 6',
+    );
     const layouts = ['classifier.weight', 'lora'].map((name) =>
       layoutOf([{ name, shape: [2, ConsentedRounds.dimension / 2] }]),
     );

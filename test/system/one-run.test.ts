@@ -23,7 +23,10 @@ async function offeredAnotherRun(): Promise<{ consents: Consent[]; runs: string[
   const agreed = await createTestRun(site.coordinator, { rounds: 1 });
   const stages =
     '  - { algorithm: none, train: head, rounds: 1, longestUpdate: 1, local: { epochs: 1, batchSize: 8, optimizer: sgd, learningRate: 0.1 }, server: { optimizer: sgd, learningRate: 1 } }';
-  const other = await createTestRun(site.coordinator, { stages, privacy: '{ unit: none, because: a test, scope: mail }' });
+  const other = await createTestRun(site.coordinator, {
+    stages,
+    privacy: '{ unit: none, because: a test, scope: mail }',
+  });
   const consents: Consent[] = [];
   let welcome: Welcome | undefined;
   let lie: Welcome | undefined;

@@ -60,26 +60,31 @@ function choose(n: number, k: number): bigint {
   return out;
 }
 
-/** n · P[X ≥ least] as an exact fraction, X hypergeometric. */
-function unionTail(n: number, marked: number, draws: number, least: number): [bigint, bigint] {
+/** n · P[X ≥ least] as an exact fraction, X hypergeometric: `draws` of `others`, of which `marked` count. */
+function unionTail(n: number, others: number, marked: number, draws: number, least: number): [bigint, bigint] {
   let sum = 0n;
-  for (let x = Math.max(0, least); x <= draws; x++) sum += choose(marked, x) * choose(n - 1 - marked, draws - x);
-  return [sum * BigInt(n), choose(n - 1, draws)];
+  for (let x = Math.max(0, least); x <= draws; x++) sum += choose(marked, x) * choose(others - marked, draws - x);
+  return [sum * BigInt(n), choose(others, draws)];
 }
 
 describe('degree and threshold', () => {
   test.each([
-    [65, 6, 6, 20, 14],
-    [100, 10, 10, 32, 22],
-    [1000, 100, 100, 150, 108],
-    [200, 20, 40, 96, 59],
+    [65, 6, 6, 28, 22],
+    [100, 10, 10, 44, 34],
+    [1000, 100, 100, 172, 127],
+    [200, 20, 40, 124, 84],
   ])(
     'n = %i, T_c = %i, %i drops: %i/%i keeps its promise, in exact arithmetic',
     (clients, colluders, drops, degree, threshold) => {
       expect(searchGraph({ clients, colluders, drops })).toEqual({ degree, threshold });
-      const [attack, of] = unionTail(clients, colluders, degree, 2 * threshold - degree - 1);
+      // The server may have the session be of the fewest: colluders stand densest there.
+      const others = clients - drops - 1;
+      const [attack, of] = unionTail(clients, others, colluders, degree, 2 * threshold - degree - 1);
       expect(attack << 100n <= of).toBe(true);
-      const [failure, all] = unionTail(clients, drops, degree, degree - threshold + 1);
+      const half = degree / 2;
+      const [cut, ofCuts] = unionTail(clients, others, colluders, half, threshold - half - 1);
+      expect((cut * cut) << 99n <= ofCuts * ofCuts).toBe(true);
+      const [failure, all] = unionTail(clients, clients - 1, drops, degree, degree - threshold + 1);
       expect(failure << 30n <= all).toBe(true);
     },
   );
@@ -90,8 +95,8 @@ describe('degree and threshold', () => {
       expect.objectContaining({ code: 'SECAGG_PARAMETERS' }),
     );
     expect(sharingParameters({ cohortSize: 100, colluders: 10, minimumCohort: 90 })).toEqual({
-      degree: 32,
-      threshold: 22,
+      degree: 44,
+      threshold: 34,
     });
   });
 });

@@ -91,3 +91,29 @@ describe('refused before anything is sent, with what would be allowed', () => {
     expect(effectiveNoiseMultiplier(allowed, 4)).toBeGreaterThanOrEqual(1);
   });
 });
+
+test.each([
+  { cohortSize: 1000, colluders: 400, minimumCohort: 700, allowed: 'Set it to 701–1000.' },
+  { cohortSize: 100, colluders: 100, minimumCohort: 100, allowed: 'Assume fewer colluders than clients.' },
+  {
+    cohortSize: 1000,
+    colluders: 100,
+    minimumCohort: 600,
+    allowed: 'Raise the minimum cohort: so many drops are too many even without colluders.',
+  },
+])('above 64 clients: refused, with what would be allowed: %o', ({ allowed, ...rule }) => {
+  expect(() => sharingParameters(rule)).toThrow(expect.objectContaining({ code: 'SECAGG_PARAMETERS', fix: allowed }));
+});
+
+test('above 64 clients: what a refusal allows is allowed', () => {
+  const rule = { cohortSize: 1000, colluders: 200, minimumCohort: 900 };
+  let fix = '';
+  try {
+    sharingParameters(rule);
+  } catch (error) {
+    fix = (error as TacitError).fix ?? '';
+  }
+  const colluders = Number(/at most (\d+) colluder/.exec(fix)?.[1]);
+  expect(colluders).toBeLessThan(200);
+  expect(sharingParameters({ ...rule, colluders }).degree).toBeLessThan(255);
+});
