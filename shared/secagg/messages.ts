@@ -85,7 +85,10 @@ const config = z
   // No word lies in two chunks.
   .refine(({ chunkBytes, ringBits }) => (8 * chunkBytes) % ringBits === 0, 'a chunk is whole words')
   // What a manifest may list, before a client makes it.
-  .refine((shape) => (shape.dimension * shape.ringBits) / 8 <= LIMITS.uploadChunks * shape.chunkBytes, 'too many chunks');
+  .refine(
+    (shape) => (shape.dimension * shape.ringBits) / 8 <= LIMITS.uploadChunks * shape.chunkBytes,
+    'too many chunks',
+  );
 
 const advertise = z.strictObject({
   session: hash,
