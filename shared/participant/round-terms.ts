@@ -2,8 +2,8 @@ import { TacitError } from '../core/errors.ts';
 import { stageMechanism } from '../protocol/commitment.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import type { Welcome } from '../protocol/messages.ts';
-import { sentBound, stageOfRound } from '../protocol/plan-stage.ts';
-import type { Terms } from '../protocol/terms.ts';
+import { type PlanStage, sentBound, stageOfRound } from '../protocol/plan-stage.ts';
+import type { StageTerms, Terms } from '../protocol/terms.ts';
 import type { SecaggConfig } from '../secagg/messages.ts';
 
 /**
@@ -23,16 +23,14 @@ export function checkAgainstTerms(config: SecaggConfig, run: string, terms: Term
 function otherRound(config: SecaggConfig, run: string, { plan }: Terms): string | undefined {
   if (config.run !== run) return `a session of run ${config.run} where this site agreed to ${run}`;
   const stage = stageOfRound(plan.stages, config.round - 1);
-  if (stage === undefined) return `round ${config.round} is beyond the rounds of the plan`;
-  return stage === config.stage
-    ? undefined
-    : `round ${config.round} of stage ${config.stage}, where it is of stage ${stage}`;
+  if (stage === config.stage) return undefined;
+  return `round ${config.round} of stage ${config.stage}, where the plan has ${stage === undefined ? 'no such round' : `stage ${stage}`}`;
 }
 
+/** @param config - of a stage that the plan has */
 function problemOf(config: SecaggConfig, terms: Terms): string | undefined {
-  const stage = terms.stages[config.stage];
-  const plan = terms.plan.stages[config.stage];
-  if (stage === undefined || plan === undefined) return `the plan has no stage ${config.stage}`;
+  const stage = terms.stages[config.stage] as StageTerms;
+  const plan = terms.plan.stages[config.stage] as PlanStage;
   const { minimumCohort, colluders, maximumCohort, ringBits } = terms.plan.secureAggregation;
   const { committedSigma } = stageMechanism(terms, config.stage);
   if (config.committedSigma !== committedSigma)

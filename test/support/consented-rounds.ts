@@ -49,21 +49,28 @@ export class ConsentedRounds {
     return stageMechanism(this.terms, 0);
   }
 
-  /** A whole session of the first stage, or what `change` says. */
-  async open(change: Partial<SecaggConfig>): Promise<OpenedRound> {
+  /** M0 as the plan has it for its first round, or another stage, and what else is to be different. */
+  config(change: Partial<SecaggConfig>): SecaggConfig {
     const { dimension } = ConsentedRounds;
-    const [cohort, { terms }] = [this.#cohort, this];
+    const n = this.#cohort.length;
     const { stage = 0 } = change;
-    const mechanism = stageMechanism(terms, stage);
-    const { minimumCohort } = configOf({ n: cohort.length, colluders: 1 });
-    const config: SecaggConfig = {
-      ...configOf({ n: cohort.length, colluders: 1, minimumCohort, dimension, chunkBytes: 1 << 20 }),
+    const mechanism = stageMechanism(this.terms, stage);
+    const { minimumCohort } = configOf({ n, colluders: 1 });
+    return {
+      ...configOf({ n, colluders: 1, minimumCohort, dimension, chunkBytes: 1 << 20 }),
       scale: mechanism.scale,
       l2Clip: mechanism.l2Clip,
       committedSigma: mechanism.committedSigma,
-      layoutSha256: terms.stages[stage]?.layoutSha256 as string,
+      layoutSha256: this.terms.stages[stage]?.layoutSha256 as string,
       ...change,
     };
+  }
+
+  /** A whole session under this configuration. */
+  async open(change: Partial<SecaggConfig>): Promise<OpenedRound> {
+    const { dimension } = ConsentedRounds;
+    const [cohort, { terms }] = [this.#cohort, this];
+    const config = this.config(change);
     const manifest = encodeWeightsManifest({ overlays: [], trainable: '11'.repeat(32) });
     const sum = new Uint32Array(dimension);
     const uploads = new Map<string, Uint8Array[]>();
