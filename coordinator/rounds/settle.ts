@@ -1,5 +1,4 @@
 import { isoTime } from '../../shared/core/clock.ts';
-import { sha256Hex } from '../../shared/core/hash.ts';
 import { decimal } from '../../shared/ledger/decimal.ts';
 import { assertDurable, type Durable } from '../../shared/ledger/durable.ts';
 import { checkCohort } from '../../shared/privacy/claims.ts';
@@ -91,7 +90,7 @@ export async function close(
 function chargeRelease(
   { ports, record, model }: RunJournal,
   { config }: RoundSession,
-  { sid, survivors, sum, noise }: Summed,
+  { sid, survivors, noise }: Summed,
   merged: Merged,
 ): Promise<Durable<'round.release'>> {
   const { id, terms, reserved, roundsCounted } = record;
@@ -109,7 +108,7 @@ function chargeRelease(
       survivors: survivors.length,
       survivorsHash: survivorsHash(sid, survivors),
       rosterHash: (record.open as NonNullable<RunRecord['open']>).rosterHash,
-      aggregateHash: sha256Hex(new Uint8Array(sum.buffer)),
+      aggregateHash: merged.aggregateHash,
       previousModelHash: model.iterate,
       modelHash: merged.hash,
       epsilonSoFar: promise === undefined ? null : decimal(epsilonAfter(terms, roundsCounted + 1, promise)),

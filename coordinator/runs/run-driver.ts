@@ -1,4 +1,3 @@
-import { createServerOptimizer } from '../../shared/aggregation/server-optimizers.ts';
 import { isoTime } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
@@ -19,7 +18,7 @@ import {
 } from '../rounds/evaluation.ts';
 import type { GlobalModel } from '../rounds/global-model.ts';
 import { optimizerSpec } from '../rounds/merge.ts';
-import { encodeOptimizerState } from '../rounds/optimizer-state.ts';
+import { freshOptimizer } from '../rounds/optimizer-state.ts';
 import { rosterEntries, roundConfig } from '../rounds/round-config.ts';
 import { RoundSession } from '../rounds/round-session.ts';
 import { roundSummary } from '../rounds/round-summary.ts';
@@ -146,11 +145,10 @@ export class RunDriver {
     const { flat, overlay } = await this.model.start(stage, await this.#journal.load(carried));
     const overlays = overlay === undefined ? carried : [...carried, await store.putBlob(overlay)];
     const iterate = await store.putBlob(float32Bytes(flat));
-    const optimizer = createServerOptimizer(optimizerSpec(this.#journal.planStage(stage), 0));
     const pointer = {
       iterate,
       candidate: iterate,
-      optimizer: await store.putBlob(encodeOptimizerState(optimizer.state())),
+      optimizer: await freshOptimizer(store, optimizerSpec(this.#journal.planStage(stage), 0)),
     };
     if (stage === 0) await this.#evaluate({ stage, overlays, candidate: iterate, round: 0 });
     await this.append({ type: 'stageStarted', stage, at: isoTime(clock), overlays, carried, model: pointer });

@@ -1,5 +1,4 @@
-import { checked, privacyError } from './errors.ts';
-
+import { checked } from './errors.ts';
 /**
  * FedAvg weights under the masks (McMahan et al. 2018, §2: w = min(n/n̂, 1)). A client's vector is its clipped update times w,
  * and as one more coordinate w itself, in units of a quarter of the clip. Both are at most w ≤ 1 times a vector of length
@@ -62,23 +61,20 @@ export function examplesPerUnit({ maximumExamples }: Pick<Weighting, 'maximumExa
 /**
  * Σ wΔ / Σ w out of the opened sum; post-processing of it. Where the noise is too small to change a whole number of
  * examples, the total is exactly that number.
- * @param sum - decoded, with the weight's coordinate last
+ * @param weightSum - the sum's last coordinate, decoded
  * @param sigma - standard deviation of the noise of each coordinate, in the update's units
- * @throws PRIVACY_VECTOR_INVALID for a sum without that coordinate
+ * @returns the total, and what the rest of the sum is multiplied with
  */
-export function openWeighted(
-  sum: Float64Array,
+export function openWeight(
+  weightSum: number,
   sigma: number,
   weighting: Weighting,
   clip: number,
-): { readonly mean: Float64Array; readonly weight: WeightTotal } {
-  const last = sum.length - 1;
-  if (last < 1) throw privacyError('PRIVACY_VECTOR_INVALID', 'the sum has no coordinate for the weight');
+): { readonly factor: number; readonly weight: WeightTotal } {
   const perUnit = examplesPerUnit(weighting, clip);
   const noise = sigma * perUnit;
-  const decoded = (sum[last] as number) * perUnit;
+  const decoded = weightSum * perUnit;
   const total = CERTAIN * noise < 0.5 ? Math.round(decoded) : decoded;
   const divisor = Math.max(total, weighting.minimumTotal);
-  const factor = weighting.maximumExamples / divisor;
-  return { mean: sum.subarray(0, last).map((x) => x * factor), weight: { total, sigma: noise, divisor } };
+  return { factor: weighting.maximumExamples / divisor, weight: { total, sigma: noise, divisor } };
 }

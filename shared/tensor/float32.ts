@@ -1,11 +1,9 @@
 import { TacitError } from '../core/errors.ts';
+import { littleEndianBytes } from '../core/keystream.ts';
 
-/** Little-endian bytes of float32 values, on any machine. */
+/** Little-endian bytes of float32 values, on any machine; a view of them where the machine allows it. */
 export function float32Bytes(values: Float32Array): Uint8Array {
-  const bytes = new Uint8Array(values.length * 4);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i] as number, true);
-  return bytes;
+  return littleEndianBytes(new Uint32Array(values.buffer, values.byteOffset, values.length));
 }
 
 /** @param length - how many values are expected. @throws TENSOR_SHAPE */
