@@ -3,7 +3,7 @@ import type { ServerOptimizerSpec, ServerOptimizerState } from '../../shared/agg
 import { concat, fromUtf8 } from '../../shared/core/bytes.ts';
 import { canonicalBytes } from '../../shared/core/canonical.ts';
 import { TacitError } from '../../shared/core/errors.ts';
-import type { Store } from '../../shared/store/port.ts';
+import type { Store, StoreErrorCode } from '../../shared/store/port.ts';
 
 /**
  * What the store keeps of a server optimizer between rounds: a blob that lists the pieces of its vectors, each a blob of its
@@ -35,11 +35,14 @@ export class StoredOptimizer {
 
   /** @throws STORE_CORRUPT, STORE_BLOB_MISSING */
   static async open(store: Store, sha256: string): Promise<StoredOptimizer> {
+    const bytes = await store.getBlob(sha256);
     try {
-      return new StoredOptimizer(store, listed.parse(JSON.parse(fromUtf8(await store.getBlob(sha256)))));
+      return new StoredOptimizer(store, listed.parse(JSON.parse(fromUtf8(bytes))));
     } catch (cause) {
-      if (cause instanceof TacitError) throw cause;
-      throw new TacitError('STORE_CORRUPT', 'not a list of an optimizer’s pieces', { where: `blob ${sha256}`, cause });
+      throw new TacitError<StoreErrorCode>('STORE_CORRUPT', 'not a list of an optimizer’s pieces', {
+        where: `blob ${sha256}`,
+        cause,
+      });
     }
   }
 
