@@ -1,8 +1,8 @@
 import { concat, utf8 } from '../core/bytes.ts';
 import { TacitError } from '../core/errors.ts';
 import { roundHalf, widenBfloat, widenHalf } from './half.ts';
+import { jsonFault } from './json-faults.ts';
 import type { NamedTensor, Weights } from './named.ts';
-import { repeatedKey } from './repeated-key.ts';
 
 export type SafetensorsErrorCode = 'SAFETENSORS_INVALID' | 'SAFETENSORS_DTYPE';
 
@@ -152,9 +152,8 @@ function headerJson(bytes: Uint8Array, where: string): Record<string, unknown> {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw invalid(where, 'the header is not a JSON object');
   if (!text.startsWith('{')) throw invalid(where, 'the header does not begin with {');
-  // JSON.parse keeps the last of two equal names in silence.
-  const repeated = repeatedKey(text);
-  if (repeated !== undefined) throw invalid(where, `the name ${JSON.stringify(repeated)} occurs twice in the header`);
+  const fault = jsonFault(text);
+  if (fault !== undefined) throw invalid(where, `${fault} in the header`);
   return json as Record<string, unknown>;
 }
 
@@ -201,7 +200,7 @@ function span(name: string, value: unknown, dataBytes: number, where: string): S
 }
 
 function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length <= 16 && value.every((d) => Number.isSafeInteger(d) && d >= 0);
+  return Array.isArray(value) && value.every((d) => Number.isSafeInteger(d) && d >= 0);
 }
 
 function invalid(where: string, what: string, cause?: unknown): TacitError<SafetensorsErrorCode> {

@@ -30,13 +30,34 @@ describe('malformed safetensors', () => {
     }
   });
 
-  it('refuses a name that occurs twice even when the bytes add up', () => {
-    const header =
-      '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\\u0061":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
-    const file = new Uint8Array(8 + header.length + 4);
-    new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
-    file.set(new TextEncoder().encode(header), 8);
-    expect(() => readSafetensors(file, 'twice')).toThrow(/occurs twice/);
+  const file = (header: string): Uint8Array => {
+    const out = new Uint8Array(8 + header.length + 4);
+    new DataView(out.buffer).setBigUint64(0, BigInt(header.length), true);
+    out.set(new TextEncoder().encode(header), 8);
+    return out;
+  };
+  const one = (shape: string, offsets = '[0,4]'): string =>
+    `{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}`;
+
+  it('refuses what JSON.parse passes over in silence, as safetensors for Python does', () => {
+    const invalid = (what: RegExp) =>
+      expect.objectContaining({ code: 'SAFETENSORS_INVALID', message: expect.stringMatching(what) });
+    expect(() => readSafetensors(file(`{"a":${one('[1]')},"\\u0061":${one('[1]')}}`), 'f')).toThrow(
+      invalid(/"a" occurs twice/),
+    );
+    expect(() => readSafetensors(file(`{"\\\\":${one('[1]')},"\\\\":${one('[1]')}}`), 'f')).toThrow(
+      invalid(/occurs twice/),
+    );
+    for (const header of [one('[1.0]'), one('[1e0]'), one('[1E0]'), one('[1]', '[-0,4]'), one('[1]', '[0.0,4]')])
+      expect(() => readSafetensors(file(`{"a":${header}}`), 'f')).toThrow(invalid(/whole one/));
+    expect(() => readSafetensors(file(`{"a\\ud800":${one('[1]')}}`), 'f')).toThrow(invalid(/half a character/));
+    // The same signs in a text or a literal are nothing.
+    const odd = `{"-1.5e3E{[\\"":${one('[1]')},"__metadata__":{"-":"1e5","a":"\\ud83d\\ude00"}}`;
+    expect([...readSafetensors(file(odd), 'f').tensors.keys()]).toEqual(['-1.5e3E{["']);
+  });
+
+  it('reads a name of any length', () => {
+    expect(readSafetensors(file(`{"${'x'.repeat(20_000_000)}":${one('[1]')}}`), 'f').tensors.size).toBe(1);
   });
 });
 
