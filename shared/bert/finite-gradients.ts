@@ -20,7 +20,7 @@ export async function finiteGradients(
   const second = await backward(withoutExamples(batch, dropped, shape));
   if (notFinite(second, recordsPerUnit).length === 0) return { ...second, dropped };
   throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'losses or gradients are not finite whatever the examples', {
-    fix: 'The weights are broken: start again from an earlier round.',
+    fix: 'The weights are broken: start again from an earlier round or with a lower learning rate.',
   });
 }
 

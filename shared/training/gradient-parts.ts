@@ -122,16 +122,18 @@ async function featurePart(request: Placed, members: readonly number[][]): Promi
 async function largeUnit(request: Placed, unit: readonly number[], step: Step): Promise<GradientPart> {
   const { bert, examples, shape, l2Clip } = request;
   const sum = new Float64Array(bert.trainableLayout.length);
+  const nothing = (): GradientPart => ({ sum: sum.fill(0), examples: 0, units: 0, loss: 0, clipped: 0, dropped: unit });
   let loss = 0;
   for (const { batch, rows } of microBatches(examples, unit, shape)) {
     const weights = batch.weights.map((w) => w / unit.length);
     const gradients = await step({ ...batch, weights }, Number.POSITIVE_INFINITY);
-    if (gradients.dropped.length > 0)
-      return { sum: sum.fill(0), examples: 0, units: 0, loss: 0, clipped: 0, dropped: unit };
+    if (gradients.dropped.length > 0) return nothing();
     for (const row of rows.keys()) loss += gradients.losses[row] as number;
     for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients.clippedSum[i] as number);
   }
   const norm = Math.sqrt(sumOfSquares(sum));
+  // Losses can be finite where a gradient is not.
+  if (!Number.isFinite(norm)) return nothing();
   const clipped = norm > l2Clip;
   if (clipped) for (let i = 0; i < sum.length; i++) sum[i] = ((sum[i] as number) * l2Clip) / norm;
   return { sum, examples: unit.length, units: 1, loss, clipped: clipped ? 1 : 0, dropped: [] };

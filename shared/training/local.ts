@@ -129,10 +129,16 @@ export async function* trainLocally(options: LocalTraining): AsyncGenerator<Loca
   }
 }
 
-/** What makes the sum the mean, of at most `bound` in L2 norm. */
-function meanScale({ sum, examples }: GradientSum, bound: number | undefined): number {
-  const norm = bound === undefined ? 0 : Math.sqrt(sumOfSquares(sum)) / examples;
-  return (bound !== undefined && norm > bound ? bound / norm : 1) / examples;
+type StepGradient = GradientSum & { readonly scale: number; readonly stepped: boolean };
+
+/** The mean, of at most `bound` in L2 norm. A sum that is not finite is no step: none of its examples counts. */
+function plainStep(part: GradientSum, indices: readonly number[], bound = Number.POSITIVE_INFINITY): StepGradient {
+  const { sum, examples } = part;
+  if (examples === 0) return { ...part, stepped: false, scale: 0 };
+  const norm = Math.sqrt(sumOfSquares(sum)) / examples;
+  if (!Number.isFinite(norm))
+    return { ...part, examples: 0, units: 0, meanLoss: Number.NaN, dropped: indices, stepped: false, scale: 0 };
+  return { ...part, stepped: true, scale: Math.min(1, bound / norm) / examples };
 }
 
 /** Whose gradients each step takes: shuffled batches, or with `privacy` a Poisson sample of the units. */
@@ -155,7 +161,7 @@ async function stepGradient(
   indices: readonly number[],
   step: number,
   into: Float32Array,
-): Promise<GradientSum & { readonly scale: number; readonly stepped: boolean }> {
+): Promise<StepGradient> {
   const units = privacy?.units;
   const part = await clippedGradientSum({
     bert,
@@ -169,7 +175,7 @@ async function stepGradient(
     ...(dropoutSeed === undefined ? {} : { dropoutSeed: dropoutSeed + step * MASKS_A_STEP }),
     ...(signal === undefined ? {} : { signal }),
   });
-  if (privacy === undefined) return { ...part, stepped: part.examples > 0, scale: meanScale(part, gradientNorm) };
+  if (privacy === undefined) return plainStep(part, indices, gradientNorm);
   const { mechanism } = privacy;
   const noisy = decode(privatise(part.sum, mechanism, rng, part.units), mechanism);
   const expected = Math.min(batchSize, units?.count ?? examples.length);

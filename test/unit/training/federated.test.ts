@@ -289,6 +289,48 @@ describe('training', () => {
     await bert.dispose();
   });
 
+  test('a plain step without a finite gradient is dropped whole, reported, and changes nothing', async () => {
+    const bert = await bertFor('all');
+    let steps = 0;
+    // Finite losses, and a gradient that is not: what an overflow in the backward pass gives.
+    const overflowing = new Proxy(bert, {
+      get: (target, key) => {
+        const value = Reflect.get(target, key, target) as unknown;
+        if (typeof value !== 'function') return value;
+        if (key !== 'gradients') return value.bind(target);
+        return async (...args: Parameters<Bert['gradients']>) => {
+          const got = await target.gradients(...args);
+          if (++steps === 2) got.clippedSum[7] = Number.POSITIVE_INFINITY;
+          return got;
+        };
+      },
+    });
+    const before: Float32Array[] = [];
+    const seen: (readonly [number, number, boolean])[] = [];
+    for await (const step of trainLocally({
+      bert: overflowing,
+      examples: toy(12, 'nan').map((e) => ({ ...e, ids: e.ids.slice(0, 3) })),
+      shape,
+      epochs: 1,
+      batchSize: 4,
+      optimizer: { kind: 'sgd' },
+      schedule: { kind: 'constant', learningRate: 0.1 },
+      rng: seededRng('nan'),
+    })) {
+      seen.push([step.examples, step.dropped.length, Number.isFinite(step.meanLoss)]);
+      before.push(bert.trainable());
+    }
+    expect(seen).toEqual([
+      [4, 0, true],
+      [0, 4, false],
+      [4, 0, true],
+    ]);
+    expect(before[1]).toEqual(before[0]);
+    expect(distance(before[2] as Float32Array, before[1] as Float32Array)).toBeGreaterThan(0);
+    expect(before[2]?.every(Number.isFinite)).toBe(true);
+    await bert.dispose();
+  });
+
   test('private local training gives a delta and leaves the model as it was', async () => {
     const bert = await bertFor('head');
     const start = bert.trainable();

@@ -122,6 +122,30 @@ test('a person with one broken record is left out whole', async () => {
   await bert.dispose();
 });
 
+test('a person of many records whose gradient alone is not finite is left out whole', async () => {
+  const bert = await tinyBert(engine, { shape });
+  const size = (i: number): number => every.filter((j) => units.of[j] === units.of[i]).length;
+  const large = every.filter((i) => size(i) > shape.batch);
+  const persons = new Set(large.map((i) => units.of[i])).size;
+  expect(persons).toBeGreaterThan(0);
+  const overflowing = {
+    trainableLayout: bert.trainableLayout,
+    headGradients: bert.headGradients.bind(bert),
+    gradients: async (...args: Parameters<typeof bert.gradients>) => {
+      const got = await bert.gradients(...args);
+      // Only a person larger than a micro-batch is added up without a clip.
+      if (args[1].l2Clip === Number.POSITIVE_INFINITY) got.clippedSum[0] = Number.NaN;
+      return got;
+    },
+  };
+  const got = await clippedGradientSum({ bert: overflowing, examples, indices: every, l2Clip: 0.1, shape, units });
+  expect(got).toMatchObject({ units: units.count - persons, dropped: large });
+  const others = every.filter((i) => !large.includes(i));
+  const without = await clippedGradientSum({ bert, examples, indices: others, l2Clip: 0.1, shape, units });
+  expect(distance(got.sum, without.sum)).toBeLessThan(1e-5);
+  await bert.dispose();
+});
+
 test('sampling takes persons with all their records, each with the same chance', () => {
   const count = new Int32Array(units.count);
   const sampler = seededRng('sample');
