@@ -12,7 +12,10 @@ import { HTTP_LIMITS } from './limits.ts';
 import { idOf, parseAs } from './requests.ts';
 
 const predictBody = z.strictObject({
-  texts: z.array(z.string().max(LIMITS.predictTextChars)).min(1).max(LIMITS.predictTexts),
+  texts: z
+    .array(z.string().regex(/\S/, 'the text is empty').max(LIMITS.predictTextChars))
+    .min(1)
+    .max(LIMITS.predictTexts),
 });
 
 /** Lists, promotes, serves and asks published models. */

@@ -1,4 +1,5 @@
 import { isPretraining, type ModelDirectory, readModelDirectory } from '../../shared/bert/directory.ts';
+import type { BertErrorCode } from '../../shared/bert/errors.ts';
 import { type BertTask, createBert } from '../../shared/bert/model.ts';
 import { createPretraining } from '../../shared/bert/pretraining.ts';
 import { TacitError } from '../../shared/core/errors.ts';
@@ -22,10 +23,29 @@ export async function readLocalModel(from: string): Promise<ModelDirectory> {
   return readModelDirectory(await readModelFiles(from));
 }
 
-/** @throws BERT_WEIGHTS_MISSING for a model without a classifier */
-export function requireClassifier({ weights }: ModelDirectory, where: string): number {
+/**
+ * How many labels the classifier has.
+ * @throws BERT_WEIGHTS_MISSING for a model without a classifier, BERT_UNSUPPORTED for a classifier of tokens or answers,
+ * BERT_CONFIG_INVALID where the config names another number of labels
+ */
+export function requireClassifier({ config, weights }: ModelDirectory, where: string): number {
   const labels = weights.get('classifier.weight')?.shape[0];
-  if (labels !== undefined) return labels;
+  if (labels !== undefined) {
+    const [architecture] = [config.raw['architectures']].flat();
+    if (typeof architecture === 'string' && /^BertFor(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(architecture)) {
+      throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', `architectures ${architecture} is not supported`, {
+        where,
+        fix: 'Use a BertForSequenceClassification.',
+      });
+    }
+    const named = config.labelNames?.length ?? labels;
+    if (named === labels) return labels;
+    throw new TacitError<BertErrorCode>(
+      'BERT_CONFIG_INVALID',
+      `id2label names ${named} labels, classifier.weight has ${labels} rows`,
+      { where, fix: 'Write one name for each row in config.json.' },
+    );
+  }
   throw new TacitError('BERT_WEIGHTS_MISSING', 'the checkpoint has no tensor classifier.weight', {
     where,
     fix: 'It was not trained for a task yet: "tacit train" does that.',
@@ -56,6 +76,12 @@ export async function predictLocally(from: string, texts: readonly string[], eng
   try {
     const examples = texts.map((text) => ({ ids: pieces.encode(text, shape.tokens).ids, label: 0 }));
     const logits = await logitsOf(bert, examples, labels, shape);
+    if (!logits.every(Number.isFinite)) {
+      throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', 'the model gives a score that is not finite', {
+        where: from,
+        fix: '"tacit model inspect" says which tensor is broken.',
+      });
+    }
     return texts.map((_, i) => prediction(task, names, logits.subarray(i * labels, (i + 1) * labels)));
   } finally {
     await bert.dispose();

@@ -160,8 +160,11 @@ function architectureOf(weights: Weights, { meanLayers }: BertConfig, pretrainin
 }
 
 function readShards(files: ModelFiles): Map<string, NamedTensor> {
-  if (!files.has(indexFile))
-    throw invalid(oneFile, 'is missing', 'Give a directory with model.safetensors, or its shards and index.');
+  if (!files.has(indexFile)) {
+    const pickled = files.has('pytorch_model.bin') || files.has('tf_model.h5');
+    const save = 'Only safetensors are read: in Python, from_pretrained(DIR).save_pretrained(NEW) writes them.';
+    throw invalid(oneFile, 'is missing', pickled ? save : 'Give a directory with it, or with its shards and index.');
+  }
   const index = readJson(files, indexFile) as { weight_map?: unknown };
   if (typeof index.weight_map !== 'object' || index.weight_map === null) throw invalid(indexFile, 'has no weight_map');
   const places = Object.entries(index.weight_map as Record<string, unknown>);

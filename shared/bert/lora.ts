@@ -78,8 +78,8 @@ export function mergeLora(
   const out = new Map(weights);
   for (const module of modules) {
     const name = `${module.module}.weight`;
-    const a = requireTensor(adapter, module.specs[0]);
-    const b = requireTensor(adapter, module.specs[1]);
+    const a = requireTensor(adapter, module.specs[0], 'adapter_model.safetensors');
+    const b = requireTensor(adapter, module.specs[1], 'adapter_model.safetensors');
     const base = requireTensor(weights, { name, shape: [b.shape[0] as number, a.shape[1] as number] });
     out.set(name, { ...base, data: addProduct(base.data, a, b, module.scale) });
   }

@@ -82,16 +82,18 @@ function normSpecs(module: string, width: number): TensorSpec[] {
   ];
 }
 
-/** The tensor, checked. @throws BERT_WEIGHTS_MISSING, BERT_WEIGHTS_SHAPE */
-export function requireTensor(weights: Weights, spec: TensorSpec): NamedTensor {
+/** The tensor, checked. @throws BERT_WEIGHTS_MISSING, BERT_WEIGHTS_SHAPE naming file, tensor and what was expected */
+export function requireTensor(weights: Weights, spec: TensorSpec, where = 'model.safetensors'): NamedTensor {
   const tensor = weights.get(spec.name);
   if (tensor === undefined) {
     throw new TacitError<BertErrorCode>('BERT_WEIGHTS_MISSING', `the checkpoint has no tensor ${spec.name}`, {
+      where,
       fix: `Expected shape [${spec.shape}].`,
     });
   }
   if (tensor.shape.join() !== spec.shape.join() || tensor.data.length !== elements(spec.shape)) {
     throw new TacitError<BertErrorCode>('BERT_WEIGHTS_SHAPE', `${spec.name} has shape [${tensor.shape}]`, {
+      where,
       fix: `Expected shape [${spec.shape}].`,
     });
   }

@@ -63,11 +63,21 @@ export function readSafetensors(file: Uint8Array, where: string): SafetensorsFil
   return { metadata: header.metadata, tensors: new Map(tensors) };
 }
 
-/** All floating-point tensors of a file, widened (F64: rounded) to float32; integer and boolean buffers are left out. */
+/**
+ * All floating-point tensors of a file, widened (F64: rounded) to float32. Integer and boolean buffers (`position_ids`)
+ * are left out.
+ * @throws SAFETENSORS_INVALID, SAFETENSORS_DTYPE, also for a weight or bias that is not floating point
+ */
 export function readWeights(file: Uint8Array, where: string): Map<string, NamedTensor> {
   const out = new Map<string, NamedTensor>();
   for (const tensor of readSafetensors(file, where).tensors.values()) {
     const data = toFloat32(tensor);
+    if (data === undefined && /(^|\.)(weight|bias)$/.test(tensor.name)) {
+      throw new TacitError<SafetensorsErrorCode>('SAFETENSORS_DTYPE', `it is ${tensor.dtype}, no floating-point type`, {
+        where: `${where}: ${tensor.name}`,
+        fix: 'Expected F32, F16, BF16 or F64: use the unquantised checkpoint.',
+      });
+    }
     if (data !== undefined) out.set(tensor.name, { name: tensor.name, shape: tensor.shape, data });
   }
   return out;

@@ -9,13 +9,14 @@ import { newBertConfig } from '../../shared/bert/config.ts';
 import { type ModelDirectory, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { type Bert, createBert, type Trainable } from '../../shared/bert/model.ts';
 import { encoderSpecs, fillGaussian, initialTensors, poolerSpecs } from '../../shared/bert/parameters.ts';
-import { fromUtf8 } from '../../shared/core/bytes.ts';
+import { fromUtf8, utf8 } from '../../shared/core/bytes.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { readDirectoryFiles, writeDirectoryFiles } from '../../shared/node/directory-files.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
 import { openTokenizer } from '../../shared/protocol/stage-model.ts';
-import { readWeights } from '../../shared/tensor/safetensors.ts';
+import type { NamedTensor } from '../../shared/tensor/named.ts';
+import { readWeights, writeSafetensors } from '../../shared/tensor/safetensors.ts';
 import type { ClipAdvice } from '../../shared/training/clip-advice.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
 import { prunable } from '../../shared/training/pruning.ts';
@@ -187,4 +188,87 @@ test('export: one layer is sentence-transformers with its own modules alone', as
   const dense = readWeights(files.get('2_Dense/model.safetensors') as Uint8Array, 'dense');
   expect(dense.get('linear.weight')?.data).toEqual(model.weights.get('head.dense.weight')?.data);
   expect(dense.get('linear.bias')?.data).toEqual(model.weights.get('head.dense.bias')?.data);
+});
+
+/** What the command prints when it refuses. */
+async function complaint(...args: string[]): Promise<string> {
+  const run = promisify(execFile)(process.execPath, [join(packageRoot, 'bin/tacit.js'), 'model', ...args]);
+  return run.then(
+    () => 'nothing',
+    ({ stderr }: { stderr: string }) => stderr,
+  );
+}
+
+test('what is wrong with a model is said by file, tensor and what was expected', async () => {
+  const files = await readDirectoryFiles(path('model'), 2 ** 28);
+  const { config, weights } = await read('model');
+  const name = 'bert.encoder.layer.1.output.dense.weight';
+  const dense = weights.get(name) as NamedTensor;
+  const json = (changed: object): Uint8Array => utf8(JSON.stringify({ ...config.raw, ...changed }));
+  const stored = (data: Float32Array | undefined, shape = dense.shape): Uint8Array => {
+    const changed = new Map(weights);
+    if (data === undefined) changed.delete(name);
+    else changed.set(name, { name, shape, data });
+    return writeSafetensors(changed);
+  };
+  const whole = writeSafetensors(weights);
+  const at = Buffer.from(whole).indexOf('"F32"', Buffer.from(whole).indexOf(name));
+  const retyped = whole.with(at + 1, 'I'.charCodeAt(0));
+  const head = { name: 'classifier.weight', shape: [2, 16], data: new Float32Array(32) };
+  const headed = writeSafetensors(new Map<string, NamedTensor>([...weights, [head.name, head]]));
+  const cases: [string, Record<string, Uint8Array | undefined>, string, RegExp][] = [
+    [
+      'nan',
+      { 'model.safetensors': stored(dense.data.with(5, Number.NaN)) },
+      'inspect',
+      /BERT_NOT_FINITE: \S+layer.1.output.dense.weight .*\(model.safetensors\)/,
+    ],
+    [
+      'missing',
+      { 'model.safetensors': stored(undefined) },
+      'inspect',
+      /BERT_WEIGHTS_MISSING: .*layer.1.output.dense.weight \(model.safetensors\). Expected shape \[16,32\]/,
+    ],
+    [
+      'shape',
+      { 'model.safetensors': stored(dense.data, [32, 16]) },
+      'inspect',
+      /BERT_WEIGHTS_SHAPE: .*\[32,16\] \(model.safetensors\). Expected shape \[16,32\]/,
+    ],
+    [
+      'type',
+      { 'model.safetensors': retyped },
+      'inspect',
+      /SAFETENSORS_DTYPE: it is I32.*\(model.safetensors: bert.encoder.layer.1.output.dense.weight\). Expected F32/,
+    ],
+    [
+      'pickle',
+      { 'model.safetensors': undefined, 'pytorch_model.bin': utf8('x') },
+      'inspect',
+      /BERT_DIRECTORY_INVALID: .*Only safetensors are read/,
+    ],
+    [
+      'labels',
+      { 'model.safetensors': headed, 'config.json': json({ id2label: { 0: 'a', 1: 'b', 2: 'c' } }) },
+      'predict',
+      /BERT_CONFIG_INVALID: id2label names 3 labels, classifier.weight has 2 rows/,
+    ],
+    [
+      'tokens',
+      { 'model.safetensors': headed, 'config.json': json({ architectures: ['BertForTokenClassification'] }) },
+      'predict',
+      /BERT_UNSUPPORTED: architectures BertForTokenClassification/,
+    ],
+  ];
+  for (const [dirName, changes, verb, said] of cases) {
+    const changed = new Map(
+      Object.entries({ ...Object.fromEntries(files), ...changes }).filter(
+        (entry): entry is [string, Uint8Array] => entry[1] !== undefined,
+      ),
+    );
+    await writeDirectoryFiles(path(`bad-${dirName}`), changed);
+    expect(await complaint(verb, path(`bad-${dirName}`), ...(verb === 'predict' ? ['hello'] : []))).toMatch(said);
+  }
+  expect(await complaint('predict', path('model'), 'a', ' ')).toMatch(/USAGE: text 2 is empty/);
+  expect(await complaint('predict', path('model'), 'a '.repeat(9000))).toMatch(/standard input/);
 });

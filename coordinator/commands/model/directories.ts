@@ -7,6 +7,7 @@ import {
   readModelDirectory,
   writeModelDirectory,
 } from '../../../shared/bert/directory.ts';
+import type { BertErrorCode } from '../../../shared/bert/errors.ts';
 import { exportOnnx } from '../../../shared/bert/onnx-export.ts';
 import { blocksUsed, encoderSpecs, poolerSpecs, requireTensor } from '../../../shared/bert/parameters.ts';
 import { writeSentenceTransformers } from '../../../shared/bert/sentence-transformers.ts';
@@ -63,8 +64,15 @@ export function inspectCommand(): Command {
     });
 }
 
-/** @throws BERT_WEIGHTS_MISSING, BERT_WEIGHTS_SHAPE naming the tensor and the shape that it should have */
+/** @throws BERT_WEIGHTS_MISSING, BERT_WEIGHTS_SHAPE naming the tensor and the shape that it should have, BERT_NOT_FINITE */
 function checkTensors({ config, weights, head }: ModelDirectory): void {
+  const broken = [...weights.values()].find(({ data }) => !data.every(Number.isFinite));
+  if (broken !== undefined) {
+    throw new TacitError<BertErrorCode>('BERT_NOT_FINITE', `${broken.name} has a number that is not finite`, {
+      where: 'model.safetensors',
+      fix: 'The training that made it broke: use an earlier checkpoint.',
+    });
+  }
   const pooler = head === 'pooler' && weights.has('bert.pooler.dense.weight') ? poolerSpecs(config) : [];
   for (const spec of [...encoderSpecs(config, blocksUsed(config, head)), ...pooler]) requireTensor(weights, spec);
 }

@@ -99,11 +99,25 @@ async function publishedFiles(id: string, options: RemoteOptions): Promise<Map<s
   return files;
 }
 
+const ARGUMENT_CHARS = 8_000;
+
 function predictCommand(): Command {
   return withRemote(command('predict', 'ask a model', 'echo "You have won a prize" | tacit model predict current'))
     .argument('<model>', 'a directory, hf:org/name, or the id of a published model ("current")')
     .argument('[texts...]', 'texts; without any, one a line from standard input')
     .action(async (id: string, given: string[], options: RemoteOptions) => {
+      // onnxruntime-node 1.30 crashes the process where its command line is longer than about 30 kB.
+      if (given.join('').length > ARGUMENT_CHARS)
+        throw new TacitError<CommandLineErrorCode>(
+          'USAGE',
+          `texts of more than ${ARGUMENT_CHARS} characters are no arguments`,
+          {
+            fix: 'Give them on standard input, one a line.',
+          },
+        );
+      const empty = given.findIndex((text) => text.trim() === '');
+      if (empty !== -1)
+        throw new TacitError<CommandLineErrorCode>('USAGE', `text ${empty + 1} is empty`, { fix: 'Give it words.' });
       const texts =
         given.length > 0 ? given : (await readAll(process.stdin)).split('\n').filter((line) => line.trim() !== '');
       if (texts.length === 0)
