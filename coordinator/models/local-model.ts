@@ -32,7 +32,10 @@ export function requireClassifier({ config, weights }: ModelDirectory, where: st
   const labels = weights.get('classifier.weight')?.shape[0];
   if (labels !== undefined) {
     const [architecture] = [config.raw['architectures']].flat();
-    if (typeof architecture === 'string' && /^BertFor(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(architecture)) {
+    if (
+      typeof architecture === 'string' &&
+      /^BertFor(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(architecture)
+    ) {
       throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', `architectures ${architecture} is not supported`, {
         where,
         fix: 'Use a BertForSequenceClassification.',
