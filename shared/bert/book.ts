@@ -18,6 +18,16 @@ interface VectorEntry {
   readonly sum: Value;
 }
 
+/** A part of all units' Gram matrices, [units × parts, rows, rows]. */
+interface GramBlock {
+  readonly block: Value;
+  /** 2 where it lies below the diagonal and stands for its mirror image too. */
+  readonly times: number;
+}
+
+/** Fewest rows of a block of a Gram matrix: products of fewer cost more than the half that is spared. */
+const BLOCK_ROWS = 128;
+
 /**
  * Book-keeping for private gradients in one backward pass (Li et al. 2022, "Large language models can be strong
  * differentially private learners", §4; Bu et al. 2023, "Differentially private optimization on large models at small
@@ -32,7 +42,7 @@ export class Book {
   readonly #linears: LinearEntry[] = [];
   readonly #vectors: VectorEntry[] = [];
   readonly #norms = new Map<string, Value>();
-  readonly #grams = new Map<number, Value>();
+  readonly #grams = new Map<number, readonly GramBlock[]>();
   readonly #weighted = new Map<number, Value>();
   /** Per-unit gradients already formed for the norm, reused for the sum. */
   readonly #formed = new Map<string, Value>();
@@ -79,14 +89,10 @@ export class Book {
     return this.#ops.reshape(rows, [this.#units, n / this.#units, width]);
   }
 
-  /** All inner products of a unit's rows: X·Xᵀ, [U, S, S]. Formed once for a value: query, key and value share it. */
+  /** All inner products of a unit's rows: X·Xᵀ, [U, S, S]. */
   gram(rows: Value): Value {
-    const known = this.#grams.get(rows.id);
-    if (known !== undefined) return known;
     const x = this.byUnit(rows);
-    const gram = this.#ops.matmul(x, x, { b: true });
-    this.#grams.set(rows.id, gram);
-    return gram;
+    return this.#ops.matmul(x, x, { b: true });
   }
 
   /** Squared gradient norms [U] over everything that trains. Vectors are looked at as one, to spare operations. */
@@ -176,10 +182,45 @@ export class Book {
     const ops = this.#ops;
     const rows = (input.shape[0] as number) / this.#units;
     const [d, p] = [input.shape[1] as number, gradient.shape[1] as number];
-    if (2 * rows * rows < d * p) return ops.dotRows(this.gram(input), this.gram(gradient));
+    if (2 * rows * rows < d * p) return this.#dotGrams(this.#gramBlocks(input), this.#gramBlocks(gradient));
     const perUnit = ops.matmul(this.byUnit(gradient), this.byUnit(input), { a: true });
     if (d * p <= rows * (d + p)) this.#formed.set(weight, ops.reshape(perUnit, [this.#units, p * d]));
     return ops.dotRows(perUnit, perUnit);
+  }
+
+  /**
+   * A Gram matrix without what its symmetry gives: halves of the rows by themselves, again and again, and the lower half with
+   * the upper. Formed once for a value: query, key and value share it.
+   */
+  #gramBlocks(rows: Value): readonly GramBlock[] {
+    const known = this.#grams.get(rows.id);
+    if (known !== undefined) return known;
+    const ops = this.#ops;
+    const blocks: GramBlock[] = [];
+    let x = this.byUnit(rows);
+    for (;;) {
+      const [parts, length, width] = x.shape as [number, number, number];
+      const half = length / 2;
+      if (!(Number.isInteger(half) && half >= BLOCK_ROWS)) break;
+      const [upper, lower] = [ops.slice(x, 1, 0, half), ops.slice(x, 1, half, half)];
+      blocks.push({ block: ops.matmul(lower, upper, { b: true }), times: 2 });
+      x = ops.reshape(x, [2 * parts, half, width]);
+    }
+    blocks.push({ block: ops.matmul(x, x, { b: true }), times: 1 });
+    this.#grams.set(rows.id, blocks);
+    return blocks;
+  }
+
+  /** Σ of the products by elements of two Gram matrices of each unit, [U]. */
+  #dotGrams(a: readonly GramBlock[], b: readonly GramBlock[]): Value {
+    const ops = this.#ops;
+    const byUnit = ({ block }: GramBlock): Value => {
+      const [parts, rows, columns] = block.shape as [number, number, number];
+      return ops.reshape(block, [this.#units, (parts * rows) / this.#units, columns]);
+    };
+    return a
+      .map((part, i) => ops.scale(ops.dotRows(byUnit(part), byUnit(b[i] as GramBlock)), part.times))
+      .reduce((sum, part) => ops.add(sum, part));
   }
 
   /** factors [U] · perUnit [U, n] → [n] */
