@@ -24,7 +24,7 @@ export interface Shape {
 export const shapes: Readonly<Record<string, Shape>> = {
   tiny: { layers: 2, hiddenSize: 128, heads: 2, batch: 16, tokens: 64, repeats: 20 },
   minilm: { layers: 6, hiddenSize: 384, heads: 12, batch: 8, tokens: 128, repeats: 7 },
-  base: { layers: 12, hiddenSize: 768, heads: 12, batch: 4, tokens: 128, repeats: 4 },
+  base: { layers: 12, hiddenSize: 768, heads: 12, batch: 4, tokens: 128, repeats: 8 },
 };
 export const vocabSize = 30_522;
 export const l2Clip = 0.5;

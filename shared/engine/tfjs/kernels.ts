@@ -18,7 +18,8 @@ export function runNode(
     case 'linear':
       return [linear(tf, inputs, matmul)];
     case 'dotRows':
-      return [tf.tidy(() => tf.sum(tf.mul(a, b), [...a.shape.keys()].slice(1)))];
+      // The last axis first: some backends add up one number after the other, and a long sum would round too often.
+      return [tf.tidy(() => tf.sum(tf.sum(tf.mul(a, b), -1), [...a.shape.keys()].slice(1, -1)))];
     case 'normalise':
       return normalise(tf, a, node.epsilon);
     case 'reduceSum':

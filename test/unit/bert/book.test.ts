@@ -46,9 +46,9 @@ async function squaredNorms(engine: Engine, rows: number): Promise<{ book: Float
 describe.each([
   ['onnx', async () => onnxCpuEngine()],
   ['tfjs wasm', tfjsWasmEngine],
-])('norms from Gram matrices, %s', (_, open) => {
-  // Whole; halved once; halved once with an odd number of rows then; halved twice.
-  it.each([100, 256, 258, 512])('%i rows a unit', async (rows) => {
+])('squared norms, %s', (_, open) => {
+  // Whole; halved once; halved once with an odd number of rows then; halved twice; so many that the product itself is formed.
+  it.each([100, 256, 258, 512, 560])('%i rows a unit', async (rows) => {
     const { book, expected } = await squaredNorms(await open(), rows);
     for (const [unit, square] of expected.entries())
       expect(Math.abs((book[unit] as number) / square - 1)).toBeLessThan(2e-5);
