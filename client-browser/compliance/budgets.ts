@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from 'lit';
+import type { EntryKind } from '../../shared/ledger/entries.ts';
 import type { BudgetView } from '../../shared/protocol/views.ts';
 import { badge, notice } from '../components/badge.ts';
 import type { ChartSpec } from '../components/chart.ts';
@@ -6,6 +7,7 @@ import '../components/chart.ts';
 import { dataTable } from '../components/data-table.ts';
 import { gauge } from '../components/gauge.ts';
 import { formatDate, formatDelta, formatEpsilon, sentence } from '../lib/format.ts';
+import { KINDS } from './entry-words.ts';
 
 /** A gauge and a timeline for every dataset × unit × period. @param verified - the entries behind them were checked here */
 export function budgetsSection(budgets: readonly BudgetView[], verified: boolean): TemplateResult {
@@ -84,7 +86,10 @@ function entryTable(b: BudgetView): TemplateResult {
       columns: [
         { label: 'Entry', cell: (t) => html`<a href="#entry=${t.index}">${t.index}</a>` },
         { label: 'When', cell: (t) => formatDate(t.at) },
-        { label: 'Kind', cell: (t) => (isRefusal(t.kind) ? badge('refusal', 'warn') : t.kind) },
+        {
+          label: 'Kind',
+          cell: (t) => (isRefusal(t.kind) ? badge('refusal', 'warn') : (KINDS[t.kind as EntryKind] ?? t.kind)),
+        },
         { label: 'ε so far', align: 'end', cell: (t) => formatEpsilon(t.epsilon) },
         { label: 'Note', cell: (t) => t.note },
       ],

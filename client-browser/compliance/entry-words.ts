@@ -22,6 +22,11 @@ export const KINDS: Readonly<Record<EntryKind, string>> = {
   countersignature: 'countersignature',
 };
 
+/** Six digits of a decimal; the entry holds all of them. */
+function amount(text: string): number {
+  return Number(Number(text).toPrecision(6));
+}
+
 /** What an entry says, in one line. */
 export function entryWords(entry: Entry): string {
   switch (entry.kind) {
@@ -32,20 +37,20 @@ export function entryWords(entry: Entry): string {
     case 'plan.commit':
       return entry.certificate === null
         ? `run ${entry.run}, without privacy`
-        : `run ${entry.run}: ε ${entry.certificate.epsilon} at δ ${entry.certificate.delta} at most`;
+        : `run ${entry.run}: ε ${amount(entry.certificate.epsilon)} at δ ${entry.certificate.delta} at most`;
     case 'consent':
       return `client ${entry.clientId.slice(0, 12)} to run ${entry.run}`;
     case 'refusal':
       if (entry.code === WITHDRAWN) return `client ${entry.by.slice(0, 12)} took its consent back: ${entry.reason}`;
       return `by ${entry.by.slice(0, 12)}, ${entry.code}: ${entry.reason}`;
     case 'reserve':
-      return `ε ${entry.epsilon} for run ${entry.run}, ${plural(entry.budgets.length, 'dataset')}`;
+      return `ε ${amount(entry.epsilon)} for run ${entry.run}, ${plural(entry.budgets.length, 'dataset')}`;
     case 'round.release':
       return `run ${entry.run}, round ${entry.round}: sum of ${entry.survivors} participants`;
     case 'round.abort':
       return `run ${entry.run}, round ${entry.round}, ${entry.code}: ${entry.reason}`;
     case 'plan.close':
-      return `run ${entry.run} ${entry.outcome}: ${plural(entry.roundsReleased, 'round')} released, ε ${entry.epsilon} charged`;
+      return `run ${entry.run} ${entry.outcome}: ${plural(entry.roundsReleased, 'round')} released, ε ${amount(entry.epsilon)} charged`;
     case 'roster.update':
       return entry.members === null ? 'list kept as a blob' : plural(entry.members.length, 'participant');
     case 'key.rotate':
@@ -57,7 +62,7 @@ export function entryWords(entry: Entry): string {
     case 'incident':
       return `${entry.code}: ${entry.what}`;
     case 'charge':
-      return `ε ${entry.epsilon} by run ${entry.run}`;
+      return `ε ${amount(entry.epsilon)} by run ${entry.run}`;
     case 'countersignature':
       return `client ${entry.clientId.slice(0, 12)} saw entry ${entry.document.index}`;
   }

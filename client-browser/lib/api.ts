@@ -104,6 +104,9 @@ export const api = {
   budgets: () => json<readonly BudgetView[]>('/api/v1/budgets'),
   entries: (from: number, limit: number) =>
     json<LedgerEntriesView>(`/api/v1/ledger/entries?from=${from}&limit=${limit}`),
+  createRun: (run: unknown, operatorToken: string) => post<RunView>('/api/v1/runs', run, operatorToken),
+  invite: (run: string, request: unknown, operatorToken: string) =>
+    post<{ readonly code: string }>(`/api/v1/runs/${id(run)}/invitations`, request, operatorToken),
   stop: (run: string, operatorToken: string) => post<unknown>(`/api/v1/runs/${id(run)}/stop`, {}, operatorToken),
   promote: (model: string, operatorToken: string) =>
     post<unknown>(`/api/v1/models/${id(model)}/promote`, {}, operatorToken),

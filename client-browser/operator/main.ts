@@ -8,12 +8,14 @@ import { api, followRun, RequestProblem } from '../lib/api.ts';
 import { fragment, readFragment } from '../lib/location.ts';
 import './approvals.ts';
 import { eventsTab, type LogLine } from './events.ts';
+import { type InvitationRequest, invitations } from './invite.ts';
 import { metricsTab } from './metrics.ts';
 import { modelsTab, type Trial } from './models.ts';
 import { overviewTab, runHead, stopDialog } from './overview.ts';
 import { problemNotice } from './problem.ts';
 import { roundsTab } from './rounds.ts';
 import { runList } from './run-list.ts';
+import { type NewRun, startRunForm } from './start-run.ts';
 import { systemTab } from './system.ts';
 
 const TABS = [
@@ -46,6 +48,7 @@ export class TacitOperator extends PageElement {
     connected: { state: true },
     trial: { state: true },
     done: { state: true },
+    invitation: { state: true },
   };
   declare about: AboutView | null;
   declare runs: readonly RunView[] | null;
@@ -61,6 +64,8 @@ export class TacitOperator extends PageElement {
   declare trial: Trial;
   /** What the last action of the operator brought, for the live region. */
   declare done: string;
+  /** The last link that was made for the run that is shown. */
+  declare invitation: string | null;
   private unfollow: (() => void) | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
 
@@ -79,6 +84,7 @@ export class TacitOperator extends PageElement {
     this.connected = true;
     this.trial = { state: 'idle' };
     this.done = '';
+    this.invitation = null;
   }
 
   override connectedCallback(): void {
@@ -110,6 +116,7 @@ export class TacitOperator extends PageElement {
       this.log = [];
       this.roundShown = null;
       this.trial = { state: 'idle' };
+      this.invitation = null;
       this.unfollow?.();
       this.unfollow = runId === null ? null : followRun(runId, this.receive, this.line);
     }
@@ -194,10 +201,11 @@ export class TacitOperator extends PageElement {
   private list(): TemplateResult {
     return html`<div class="page-head stack-tight">
         <h1>Runs</h1>
-        <p class="lede">Every training that this coordinator leads, newest first. Only sums over whole cohorts are shown here; no participant’s own numbers exist on this side.</p>
+        <p class="lede">Every training that this coordinator leads, newest first. Only sums over whole cohorts are shown here; no participant’s own update or loss exists on this side.</p>
         <p><a href=${fragment({ view: 'approvals' })}>Approvals of budgets and approvers</a></p>
       </div>
-      ${this.runs === null ? html`<p class="soft" role="status">Loading…</p>` : runList(this.runs)}`;
+      ${this.runs === null ? html`<p class="soft" role="status">Loading…</p>` : runList(this.runs)}
+      ${startRunForm((run, token) => void this.start(run, token))}`;
   }
 
   private missing(): TemplateResult {
@@ -227,7 +235,7 @@ export class TacitOperator extends PageElement {
   private panel(run: RunView): TemplateResult {
     switch (this.tab) {
       case 'overview':
-        return overviewTab(run);
+        return html`${overviewTab(run)} ${open(run) ? invitations(this.invitation, (request, token) => void this.invite(run.id, request, token)) : nothing}`;
       case 'rounds':
         return roundsTab(this.rounds, this.roundShown, (round) => {
           this.roundShown = round;
@@ -270,6 +278,18 @@ export class TacitOperator extends PageElement {
     if (this.problem === null) await this.refresh();
   }
 
+  private async start(run: NewRun, token: string): Promise<void> {
+    await this.act('Starting the run.', async () => {
+      location.hash = fragment({ run: (await api.createRun(run, token)).id });
+    });
+  }
+
+  private async invite(run: string, request: InvitationRequest, token: string): Promise<void> {
+    await this.act('Making a link.', async () => {
+      this.invitation = (await api.invite(run, request, token)).code;
+    });
+  }
+
   private async predict(model: string, text: string): Promise<void> {
     this.trial = { state: 'asking', text };
     try {
@@ -281,6 +301,10 @@ export class TacitOperator extends PageElement {
       this.trial = { state: 'failed', text, why: error.message };
     }
   }
+}
+
+function open(run: RunView): boolean {
+  return run.state === 'waiting' || run.state === 'running';
 }
 
 customElements.define('tacit-operator', TacitOperator);

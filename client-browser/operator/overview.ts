@@ -113,7 +113,7 @@ function participantTable(participants: readonly ParticipantView[]): TemplateRes
   return dataTable<ParticipantView>({
     caption: 'Participants',
     rows: participants,
-    empty: 'Nobody has joined yet. Share the invitation link.',
+    empty: 'Nobody has joined yet.',
     columns: [
       {
         label: 'Organisation',
@@ -140,12 +140,12 @@ export function stopDialog(run: RunView, stop: (operatorToken: string) => void):
   });
 }
 
-/** The token is printed by the coordinator at start. It stays in this form: it is never stored. */
+/** The token lies in the coordinator's data directory. It stays in this form: it is never stored. */
 export function operatorTokenField(id: string): TemplateResult {
   return html`<div class="field">
     <label for=${id}>Operator token</label>
     <input type="password" id=${id} name="token" required autocomplete="off" aria-describedby="${id}-hint" />
-    <span class="hint" id="${id}-hint">The coordinator printed it when it started.</span>
+    <span class="hint" id="${id}-hint">It is in the file operator-token of the coordinator’s data directory. This page does not keep it.</span>
   </div>`;
 }
 

@@ -14,7 +14,7 @@ export function runList(runs: readonly RunView[]): TemplateResult {
     caption: 'Runs',
     captionHidden: true,
     rows: sorted,
-    empty: 'No run yet. Start one with: tacit run create plan.yaml',
+    empty: 'No run yet.',
     columns: [
       {
         label: 'Run',

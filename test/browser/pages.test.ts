@@ -275,6 +275,8 @@ describe('operator page', () => {
       s.shown.runs = [];
     });
     await page.getByText('No run yet.').waitFor();
+    await page.getByText('Start a run', { exact: true }).click();
+    await page.getByLabel('Validation texts').waitFor();
     await expectSound('operator-empty');
   });
 
@@ -334,13 +336,13 @@ describe('operator page', () => {
   it('stops a run only with the operator’s token', async () => {
     const page = await visit('/runs.html#run=run-7f3a');
     await page.getByRole('button', { name: 'Stop this run' }).click();
-    await page.getByLabel('Operator token').fill('wrong');
+    await page.getByRole('dialog').getByLabel('Operator token').fill('wrong');
     await page.getByRole('button', { name: 'Stop the run' }).click();
     await page.getByText('The operator token was not accepted.').waitFor();
     await expectSound('operator-unauthorised', [/401/]);
     await page.setViewportSize({ width: 1200, height: 900 });
     await page.getByRole('button', { name: 'Stop this run' }).click();
-    await page.getByLabel('Operator token').fill(OPERATOR_TOKEN);
+    await page.getByRole('dialog').getByLabel('Operator token').fill(OPERATOR_TOKEN);
     await page.keyboard.press('Enter');
     await page.getByText('stopped', { exact: true }).waitFor();
     expect(server.shown.runs[0]?.state).toBe('stopped');

@@ -9,8 +9,10 @@ import { createMemoryStore } from '../../shared/store/memory.ts';
 import { launchChromium } from '../support/chromium.ts';
 import {
   createTestRun,
+  jsonLines,
   madeUpMail,
   openTestBudget,
+  planText,
   startParticipant,
   startTestCoordinator,
   type TestCoordinator,
@@ -26,7 +28,7 @@ beforeAll(async () => {
   requirePages();
   browser = await launchChromium();
   site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 10);
+  await openTestBudget(site.coordinator, 20);
 });
 afterAll(async () => {
   for (const p of participants) p.stop();
@@ -277,3 +279,43 @@ test('a browser changes its key and stays the same participant; then it takes it
   await site.coordinator.stopRun(run.id, 'the test is over');
   expect(complaints).toEqual([]);
 }, 400_000);
+
+test('the operator starts a run from files, invites by a link, and stops it, from the page alone', async () => {
+  const { page, complaints } = await openPage(browser, `${site.url}/runs.html`);
+  page.setDefaultTimeout(60_000);
+  const file = (name: string, bytes: Uint8Array) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(bytes) });
+  await page.getByText('Start a run', { exact: true }).click();
+  const start = async (plan: string): Promise<void> => {
+    await page.getByLabel('Plan', { exact: true }).setInputFiles(file('plan.yaml', Buffer.from(plan)));
+    await page.getByLabel('Validation texts').setInputFiles(file('validation.jsonl', jsonLines(madeUpMail(20, 0))));
+    await page.getByLabel('Test texts').setInputFiles(file('test.jsonl', jsonLines(madeUpMail(20, 50))));
+    await page.getByLabel('Operator token').fill('operator');
+    await page.getByRole('button', { name: 'Start the run' }).click();
+  };
+  await start(planText({ epsilon: 300 }));
+  await page.getByText(/BUDGET_EXCEEDED/).waitFor();
+  await start(planText({ rounds: 3 }).replace('name: test-mail', 'name: from-the-page'));
+  await page.getByRole('heading', { name: 'from-the-page' }).waitFor();
+  await page.getByRole('button', { name: 'Make a link' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Organisation').fill('North clinic');
+  await dialog.getByLabel('Operator token').fill('operator');
+  expect(await axeProblems(page)).toEqual([]);
+  await dialog.getByRole('button', { name: 'Make the link' }).click();
+  const link = await page.getByLabel('Link for one participant').inputValue();
+  expect(await axeProblems(page)).toEqual([]);
+  await screenshot(page, 'training-invited');
+  const run = /run=([^&]+)/.exec(new URL(page.url()).hash)?.[1] as string;
+  const invited = startParticipant({ link, index: 61, organisation: 'says another name' });
+  participants.push(invited);
+  await page
+    .getByRole('row', { name: /North clinic/ })
+    .getByText('consented')
+    .waitFor();
+  expect(site.coordinator.run(run)?.participants).toMatchObject([{ organisation: 'North clinic' }]);
+  await page.getByRole('button', { name: 'Stop this run' }).click();
+  await page.getByRole('dialog').getByLabel('Operator token').fill('operator');
+  await page.getByRole('button', { name: 'Stop the run' }).click();
+  await page.getByText('stopped', { exact: true }).waitFor();
+  expect(complaints.filter((c) => !/40\d|422/.test(c))).toEqual([]);
+}, 120_000);

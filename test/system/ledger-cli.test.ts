@@ -246,7 +246,16 @@ describe('report, registry, reconcile', () => {
     const args = ['bundle', '--vkey', vkey, '--about', 'about.yaml'];
     expect(await tacit('ledger', 'report', ...args, '--out', 'report.html')).toMatchObject({ code: 0 });
     const html = await readFile(file('report.html'), 'utf8');
-    for (const words of ['mail, one record, 2026', runId, 'Art. 30(1)(b)', 'SP 800-226', '§ 1798.105', 'Clinic A'])
+    for (const words of [
+      'mail, one record, 2026',
+      runId,
+      'Art. 30(1)(b)',
+      'SP 800-226',
+      '§ 1798.105',
+      'Clinic A',
+      'Art. 7(3)',
+      'Art. 35(7)(c)',
+    ])
       expect(html).toContain(words);
     expect(html).not.toMatch(/<script|https?:\/\//);
     expect(await tacit('ledger', 'report', ...args, '--out', 'report.json')).toMatchObject({ code: 0 });
@@ -260,6 +269,8 @@ describe('report, registry, reconcile', () => {
     for (const fact of [
       ...report.scopes[0].article30,
       ...report.scopes[0].ccpa,
+      ...report.scopes[0].rights,
+      ...report.scopes[0].impactAssessment,
       ...report.scopes[0].pyramids[0].layers,
     ])
       expect(fact.source).toMatch(/entr|organisation\.yaml|software|ledger/);

@@ -1,7 +1,7 @@
 import type { BudgetStatus } from '../../ledger/budget.ts';
 import { keyText } from '../../ledger/budget.ts';
 import type { BudgetKey, Entry, EntryKind } from '../../ledger/entries.ts';
-import type { RunSummary } from '../../ledger/verify-runs.ts';
+import { type RunSummary, WITHDRAWN } from '../../ledger/verify-runs.ts';
 import { oddsInWords } from '../../privacy/explain.ts';
 
 /** An entry with its place: what a statement in a report points at. */
@@ -35,6 +35,13 @@ export interface RunAccount {
   readonly roundsReleased: number;
   readonly participants: readonly string[];
   readonly refusals: number;
+  /** Sites that took their consent back. */
+  readonly withdrawals: readonly {
+    readonly index: number;
+    readonly at: string;
+    readonly organisation: string;
+    readonly reason: string;
+  }[];
   readonly begun: string;
   readonly ended: string | null;
   /** SHA-256 of the published model's manifest. */
@@ -154,7 +161,15 @@ function runAccounts(
         plan: plan.plan,
         roundsReleased: of(own, 'round.release').length,
         participants: [...new Set(consents.map(({ entry }) => organisations.get(entry.clientId) ?? entry.clientId))],
-        refusals: of(own, 'refusal').length,
+        refusals: of(own, 'refusal').filter(({ entry }) => entry.code !== WITHDRAWN).length,
+        withdrawals: of(own, 'refusal')
+          .filter(({ entry }) => entry.code === WITHDRAWN)
+          .map(({ index: place, entry }) => ({
+            index: place,
+            at: entry.at,
+            organisation: organisations.get(entry.by) ?? entry.by,
+            reason: entry.reason,
+          })),
         begun: plan.at,
         ended: end?.entry.at ?? null,
         modelHash: end?.entry.modelHash ?? null,

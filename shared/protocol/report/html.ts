@@ -37,7 +37,7 @@ export function reportHtml(report: LedgerReport): string {
 <h1>Privacy account of ${text(ledger.origin)}</h1>
 <p class="soft">${ledger.size} entries; made ${text(report.madeAt)}</p>
 <p class="${ledger.verdict === 'failed' ? 'failed' : ''}"><strong>${VERDICTS[ledger.verdict]}</strong></p>
-<p class="small">Checkpoint: root <span class="hash">${text(ledger.root)}</span>, key <span class="hash">${text(ledger.logKey ?? 'none')}</span>; ${ledger.witnesses.length} witnesses.</p>
+<p class="small">Checkpoint: root <span class="hash">${text(ledger.root)}</span>, key <span class="hash">${text(ledger.logKey ?? 'none')}</span>; ${ledger.witnesses.length} witnesses. Amounts are rounded to six digits; the entries hold all of them.</p>
 ${list(
   'What does not hold',
   ledger.failures.map(
@@ -59,7 +59,7 @@ function scopeSection(scope: Scope): string {
 <p>${text(scope.purpose)} <span class="soft">Legal basis: ${text(scope.legalBasis)}.</span></p>
 <div class="bar" role="img" aria-label="${percent(share)} of the budget spent or reserved"><div style="width:${percent(share)}"></div></div>
 <table><thead><tr><th class="n">budget ε</th><th class="n">spent</th><th class="n">reserved</th><th class="n">left</th><th class="n">budget δ</th><th class="n">spent δ</th></tr></thead>
-<tbody><tr>${[scope.epsilon, scope.spent, scope.reserved, scope.left, scope.delta, scope.spentDelta].map((n) => `<td class="n">${n}</td>`).join('')}</tr></tbody></table>
+<tbody><tr>${[scope.epsilon, scope.spent, scope.reserved, scope.left, scope.delta, scope.spentDelta].map((n) => `<td class="n">${amount(n)}</td>`).join('')}</tr></tbody></table>
 ${scope.odds === null ? '<p>Nothing has been spent.</p>' : `<p>In odds: ${text(scope.odds)}.</p>`}
 <h3>Decisions</h3>
 ${table(
@@ -78,6 +78,8 @@ ${
 }
 ${scope.pyramids.map((p) => `<h3>What the number of run ${text(p.run)} rests on (NIST SP 800-226)</h3>${facts(p.layers, 'layer')}`).join('')}
 <h3>Record of processing (GDPR Art. 30)</h3>${facts(scope.article30, 'item')}
+<h3>Objection, withdrawal, erasure (GDPR)</h3>${facts(scope.rights, 'request')}
+<h3>For an impact assessment (GDPR Art. 35)</h3>${facts(scope.impactAssessment, 'part')}
 <h3>Notes for the CCPA</h3>${facts(scope.ccpa, 'topic')}</section>`;
 }
 
@@ -87,10 +89,15 @@ function runRow(run: RunAccount): readonly (string | number)[] {
     run.purpose,
     run.state,
     run.roundsReleased,
-    run.epsilon ?? 'none promised',
+    run.epsilon === null ? 'none promised' : amount(run.epsilon),
     run.delta ?? '',
     run.participants.length,
   ];
+}
+
+/** Six digits; the entries hold all of them. */
+function amount(value: number): string {
+  return String(Number(value.toPrecision(6)));
 }
 
 function facts(rows: readonly Fact[], head: string): string {

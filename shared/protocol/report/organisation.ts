@@ -18,6 +18,8 @@ export const organisationSchema = z.strictObject({
   transfers: text.optional(),
   retention: text.optional(),
   securityMeasures: text.optional(),
+  /** Why the processing is necessary and proportionate, for an impact assessment. */
+  necessity: text.optional(),
   region: text.optional(),
   sector: z.enum(['Technology', 'Healthcare', 'Education', 'Government', 'Energy', 'Finance']).optional(),
   registryAuthors: z.array(text).min(1).max(20).optional(),

@@ -3,6 +3,7 @@ import { type Placed, type RunAccount, type ScopeAccount, scopeAccounts, unprote
 import type { Organisation } from './organisation.ts';
 import { NOT_COVERED, pyramid } from './pyramid.ts';
 import { article30, ccpaNotes, type Fact } from './records.ts';
+import { impactAssessment, rightsNotes } from './rights.ts';
 
 /** What a compliance officer files: each statement names the entries that it comes from, and all of it one checkpoint. */
 export interface LedgerReport {
@@ -14,6 +15,10 @@ export interface LedgerReport {
   >;
   readonly scopes: readonly (ScopeAccount & {
     readonly article30: readonly Fact[];
+    /** What a site or a person may ask. */
+    readonly rights: readonly Fact[];
+    /** For GDPR Art. 35(7). */
+    readonly impactAssessment: readonly Fact[];
     readonly ccpa: readonly Fact[];
     readonly pyramids: readonly { readonly run: string; readonly layers: readonly Fact[] }[];
   })[];
@@ -37,6 +42,8 @@ export function ledgerReport(
     scopes: scopeAccounts(entries, verified.budgets, verified.runs).map((scope) => ({
       ...scope,
       article30: article30(scope, entries, about),
+      rights: rightsNotes(scope),
+      impactAssessment: impactAssessment(scope, about),
       ccpa: ccpaNotes(scope),
       pyramids: scope.runs.map((run) => ({ run: run.run, layers: pyramid(run) })),
     })),
