@@ -1,9 +1,9 @@
 import type { Terminal } from '../shared/node/command-line.ts';
 import { readDataFiles } from '../shared/node/data-files.ts';
+import { reportLines } from '../shared/node/data-report.ts';
 import type { Plan } from '../shared/protocol/plan.ts';
 import { recordColumns } from '../shared/protocol/plan-columns.ts';
 import type { TextRecord } from '../shared/text/record.ts';
-import type { DataReport } from '../shared/text/report.ts';
 
 /**
  * The site's own records by the columns and labels of the plan, and a report of what was kept and dropped.
@@ -14,15 +14,4 @@ export async function readLocalData(path: string, plan: Plan, terminal: Terminal
   terminal.emit({ event: 'data', report });
   for (const line of reportLines(report)) terminal.say(line);
   return records;
-}
-
-function reportLines({ read, kept, dropped, labels, lengths }: DataReport): string[] {
-  const shares = Object.entries(labels).map(([label, count]) => `${label} ${count}`);
-  return [
-    `data       ${kept} of ${read} records kept (${shares.join(', ')}), ${lengths.median} characters in the middle, at most ${lengths.max}`,
-    ...dropped.map(({ reason, count, examples }) => {
-      const places = examples.slice(0, 3).map((e) => `${e.source}:${e.line}`);
-      return `dropped    ${count} ${reason}, e.g. ${places.join(', ')}`;
-    }),
-  ];
 }

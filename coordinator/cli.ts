@@ -6,6 +6,7 @@ import { auditCommand } from './commands/audit.ts';
 import { budgetCommand } from './commands/budget.ts';
 import { configCommand } from './commands/config.ts';
 import { coordinatorCommand } from './commands/coordinator.ts';
+import { dataCommand } from './commands/data.ts';
 import { distilCommand } from './commands/distil.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger/group.ts';
@@ -29,6 +30,7 @@ export function main(argv: readonly string[]): Promise<number> {
     coordinatorCommand(),
     runCommands(),
     planCommand(),
+    dataCommand(),
     privacyCommand(),
     approverCommand(),
     auditCommand(),

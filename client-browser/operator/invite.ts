@@ -21,7 +21,7 @@ export function invitations(
     ${
       link === null
         ? nothing
-        : html`<div class="field">
+        : html`<div class="field field-wide">
             <label for="invitation">Link for one participant</label>
             <input type="text" id="invitation" class="mono" readonly .value=${link} @focus=${(e: FocusEvent) => (e.target as HTMLInputElement).select()} />
           </div>`

@@ -235,7 +235,12 @@ export class TacitOperator extends PageElement {
   private panel(run: RunView): TemplateResult {
     switch (this.tab) {
       case 'overview':
-        return html`${overviewTab(run)} ${open(run) ? invitations(this.invitation, (request, token) => void this.invite(run.id, request, token)) : nothing}`;
+        return overviewTab(
+          run,
+          open(run)
+            ? invitations(this.invitation, (request, token) => void this.invite(run.id, request, token))
+            : nothing,
+        );
       case 'rounds':
         return roundsTab(this.rounds, this.roundShown, (round) => {
           this.roundShown = round;

@@ -4,7 +4,7 @@ import { badge, notice, type Tone } from '../components/badge.ts';
 import { confirmDialog, openDialog } from '../components/confirm.ts';
 import { dataTable } from '../components/data-table.ts';
 import { guaranteeTable } from '../components/guarantees.ts';
-import { formatBytes, formatCount, formatDate } from '../lib/format.ts';
+import { formatBytes, formatCount, formatDate, sentence } from '../lib/format.ts';
 import { fragment } from '../lib/location.ts';
 import { bestOf, qualityOf } from '../lib/quality.ts';
 import { explainCode, PHASES } from '../lib/words.ts';
@@ -41,8 +41,11 @@ function doneRounds(run: RunView): number {
   return run.stages.reduce((n, s) => n + s.roundsDone, 0);
 }
 
+/** A reason that begins with a code is explained; one in words says everything by itself. */
 function reasonNotice(run: RunView): TemplateResult {
   const [code = '', ...rest] = (run.reason ?? '').split(': ');
+  if (!/^[A-Z_]+$/.test(code))
+    return notice(run.state === 'failed' ? 'bad' : 'plain', sentence(run.reason ?? ''), nothing);
   const { title, body } = explainCode(code, rest.join(': ') || code);
   return notice(
     run.state === 'failed' ? 'bad' : 'warn',
@@ -51,8 +54,8 @@ function reasonNotice(run: RunView): TemplateResult {
   );
 }
 
-/** Overview: the figures, stages, who takes part, what is promised. */
-export function overviewTab(run: RunView): TemplateResult {
+/** Overview: the figures, stages, who takes part, what is promised. @param invite - how more can be asked, while that makes sense */
+export function overviewTab(run: RunView, invite: TemplateResult | typeof nothing): TemplateResult {
   const [first] = run.evaluations;
   const quality = qualityOf(run.evaluations);
   return html`<div class="stack">
@@ -68,6 +71,7 @@ export function overviewTab(run: RunView): TemplateResult {
     <section class="panel">${guaranteeTable(run.guarantees)}</section>
     <section class="panel">${stageTable(run.stages)}</section>
     <section class="panel">${participantTable(run.participants)}</section>
+    ${invite}
     <section class="panel stack">
       <h2>The plan</h2>
       <dl class="facts">

@@ -52,7 +52,7 @@ export class CohortAssembly {
             .sort();
         if (ports.clock.now() > until) throw tooFew(counted.length, wanted, this.#journal);
         this.#say(
-          `${counted.length} of ${wanted} participants can take part; the run goes on when ${wanted - counted.length} more can, and ends at ${isoTime({ now: () => until })} otherwise`,
+          `${counted.length} of ${wanted} participants can take part; the run goes on when ${wanted - counted.length} more can, and ends at ${isoTime({ now: () => until }).replace(/\.\d+Z$/, 'Z')} otherwise`,
         );
         await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
       }

@@ -1,6 +1,7 @@
 import { seededRng } from '../core/rng.ts';
 import { type CorpusMarks, cleanMail } from './clean.ts';
 import { findDuplicates } from './duplicates.ts';
+import { DROP_AT, GROUP_AT } from './hold-out.ts';
 import { type Mail, parseMail } from './mail.ts';
 import type { TextRecord } from './record.ts';
 import { type DataReport, ReportBuilder } from './report.ts';
@@ -58,10 +59,6 @@ interface Kept {
   readonly record: TextRecord;
   readonly mail: Mail;
 }
-
-/** Jaccard similarity of five-word sequences from which a mail repeats an earlier one, and from which both stay together. */
-const DROP_AT = 0.6;
-const GROUP_AT = 0.3;
 
 /** Mails → clean records without duplicates; docs/DATA.md says what is taken out and why. Deterministic. */
 export async function readMailCorpus(mails: Iterable<LabelledMail>, marks: CorpusMarks): Promise<MailCorpus> {

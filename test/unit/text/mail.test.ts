@@ -73,7 +73,8 @@ describe('cleaning', () => {
     expect(cleanMail('', body)).toBe('kept -------------------- signature');
   });
   test('a hostile text takes no time', () => {
-    const start = performance.now();
+    // Of this processor: on a busy machine the clock says little.
+    const start = process.cpuUsage();
     for (const s of [
       'a'.repeat(200_000),
       'a.'.repeat(100_000),
@@ -85,6 +86,6 @@ describe('cleaning', () => {
       cleanMail(s, s, marks);
       cleanText(s);
     }
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(3000);
   });
 });
