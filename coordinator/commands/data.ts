@@ -86,7 +86,8 @@ function jsonLines(records: readonly TextRecord[], { task, privacy }: Plan): Uin
   const empty = Object.fromEntries(others.map((name) => [name, '']));
   const lines = records.map(({ text, label, person }) => {
     const whose = privacy.unit === 'person' && person !== undefined ? { [privacy.column]: person } : {};
-    return `${JSON.stringify({ [first]: text, ...empty, [task.label]: label, ...whose })}\n`;
+    const target = task.kind === 'pretraining' ? {} : { [task.label]: label };
+    return `${JSON.stringify({ [first]: text, ...empty, ...target, ...whose })}\n`;
   });
   return utf8(lines.join(''));
 }
