@@ -64,6 +64,7 @@ function linesOf(event: Exclude<ParticipantEvent, { kind: 'phase' }>, rounds: nu
 function invitation({ about, run, items }: Extract<ParticipantEvent, { kind: 'invitation' }>): readonly string[] {
   return [
     `asked by   ${about.name}, key ${about.fingerprint}`,
+    `ledger     ${about.vkey}   (keep it: an auditor verifies by it)`,
     `purpose    ${run.purpose}`,
     ...run.guarantees.map(
       (g) =>

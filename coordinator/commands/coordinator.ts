@@ -20,10 +20,11 @@ export function coordinatorCommand(): Command {
       await untilInterrupted(async (signal) => {
         const { startCoordinator } = await import('../main.ts');
         const coordinator = await startCoordinator(config, passphraseFromEnvironment(), log);
-        const { fingerprint } = coordinator.service.about();
-        terminal.emit({ event: 'listening', url: coordinator.url, localUrl: coordinator.localUrl, fingerprint });
+        const { fingerprint, vkey } = coordinator.service.about();
+        terminal.emit({ event: 'listening', url: coordinator.url, localUrl: coordinator.localUrl, fingerprint, vkey });
         terminal.say(`listening    ${coordinator.localUrl}, reached at ${coordinator.url}`);
         terminal.say(`key          ${fingerprint}`);
+        terminal.say(`ledger key   ${vkey}   (give it to auditors yourself: docs/AUDIT.md)`);
         if (coordinator.keyProtection === 'machine') {
           terminal.say(
             '             protected by file permissions only; set TACIT_KEY_PASSPHRASE before the first start to encrypt it',
