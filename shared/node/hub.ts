@@ -128,7 +128,8 @@ async function download(
   const snapshot = join(folder, 'snapshots', sha);
   // One whole file, or its shards: not both.
   const whole = files.some((f) => f.path === 'model.safetensors');
-  const last = (f: ListFileEntry): number => (/config\.json$/.test(f.path) ? 1 : 0);
+  // By which a snapshot is known to be whole, and nothing else: not the tokenizer's settings, which say how texts are cut.
+  const last = (f: ListFileEntry): number => ['adapter_config.json', 'config.json'].indexOf(f.path);
   for (const file of [...files].sort((a, b) => last(a) - last(b)))
     if (!(whole && /^model(-\d|\.safetensors\.index)/.test(file.path)))
       await fetchFile({ ...options, repo, revision: sha, path: file.path }, file, join(snapshot, file.path));

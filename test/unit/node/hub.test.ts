@@ -18,6 +18,8 @@ let server: Server;
 let hubUrl: string;
 let asked: string[] = [];
 let damaged = false;
+/** The connection ends in the middle of this file. */
+let cut: string | undefined;
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -69,7 +71,8 @@ beforeAll(async () => {
         'content-length': to - from + 1,
         'content-range': `bytes ${from}-${to}/${bytes.length}`,
       });
-      response.end(bytes.subarray(from, to + 1));
+      if (path === cut) response.write(bytes.subarray(from, (from + to) >> 1), () => response.destroy());
+      else response.end(bytes.subarray(from, to + 1));
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -112,6 +115,23 @@ describe('hf:org/name', () => {
     // Asked again for a name that may have moved, it sees that every file is here.
     await readHubModel('hf:org/mini@v1', room, { hubUrl, cacheDir });
     expect(asked.filter((path) => path.includes('/resolve/'))).toEqual([]);
+  });
+
+  test('a download that ended in the middle is no model, whichever file it was, and is done again', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'tacit-hub-cut-'));
+    for (const name of ['model.safetensors', 'tokenizer_config.json', 'config.json']) {
+      cut = name;
+      await expect(readHubModel('hf:org/mini@v1', room, { hubUrl, cacheDir: other })).rejects.toThrow(
+        coded('HUB_UNREACHABLE'),
+      );
+      cut = undefined;
+      await expect(readHubModel(`hf:org/mini@${commit}`, room, { hubUrl: nowhere, cacheDir: other })).rejects.toThrow(
+        coded('HUB_UNREACHABLE'),
+      );
+    }
+    const got = await readHubModel('hf:org/mini@v1', room, { hubUrl, cacheDir: other });
+    for (const [name, bytes] of got) expect(sha256(bytes)).toBe(sha256(files.get(name) as Uint8Array));
+    rmSync(other, { recursive: true });
   });
 
   test('what cannot be had is said in a coded sentence', async () => {
