@@ -7,6 +7,7 @@ import { readModelDirectory } from '../../shared/bert/directory.ts';
 import { seededRng, uniformInt } from '../../shared/core/rng.ts';
 import { readDirectoryFiles } from '../../shared/node/directory-files.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
+import { learningRateAt } from '../../shared/training/schedules.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'tacit-train-'));
 const path = (name: string): string => join(dir, name);
@@ -89,6 +90,27 @@ describe('tacit train', { timeout: 300_000 }, () => {
     expect(config.raw['problem_type']).toBe('single_label_classification');
     expect(weights.get('classifier.weight')?.shape).toEqual([4, 512]);
     expect(JSON.parse(readFileSync(path('news/training.json'), 'utf8'))).toMatchObject({ trained: 216, held: 24 });
+  });
+
+  test('rates rise and fall as asked, large batches are accumulated, and it stops when nothing gets better', async () => {
+    const columns = ['--data', path('news.csv'), '--text', 'title,description', '--label', 'class'];
+    const rates = ['--schedule', 'cosine', '--warmup', '0.25', '--learning-rate', '0.02', '--optimizer', 'sgd'];
+    const whole = await train([...columns, ...rates, '--batch-size', '54', '--epochs', '4', '--out', path('rates')]);
+    expect(whole).toMatchObject({ code: 0, error: '' });
+    const steps = whole.events.filter((e) => e['event'] === 'step');
+    const schedule = { kind: 'cosine', learningRate: 0.02, warmupSteps: 4, totalSteps: 16 } as const;
+    expect(steps.map((e) => e['learningRate'])).toEqual(steps.map((_, i) => learningRateAt(schedule, i)));
+    // 216 records in batches of 54, over micro-batches of 16 rows.
+    expect(steps.map((e) => e['examples'])).toEqual(new Array(16).fill(54));
+    expect(steps.every((e, i) => i === 0 || typeof e['etaSeconds'] === 'number')).toBe(true);
+    // At so large a rate steps soon make it worse.
+    const wild = ['--schedule', 'constant', '--warmup', '0', '--learning-rate', '1000', '--optimizer', 'sgd'];
+    const stop = ['--every', '1', '--early-stopping', '2', '--epochs', '9', '--gradient-norm', '1'];
+    const stopped = await train([...columns, ...wild, ...stop, '--out', path('stopped')]);
+    expect(stopped).toMatchObject({ code: 0, error: '' });
+    const taken = losses(stopped).length;
+    expect(taken).toBeLessThan(9 * 7);
+    expect(stopped.events.at(-1)).toMatchObject({ event: 'trained', bestStep: taken - 2 });
   });
 
   test('several labels, privately, with persons as units', async () => {
