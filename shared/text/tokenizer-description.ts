@@ -38,7 +38,9 @@ const HIGHEST_ID = 1 << 24;
 export function readDescription(json: unknown): TokenizerDescription {
   const { model, normalizer, pre_tokenizer, added_tokens } = record(json) ?? {};
   const [wordPiece, bertNormaliser] = [record(model), record(normalizer)];
-  const parts = [wordPiece?.['type'], bertNormaliser?.['type'], record(pre_tokenizer)?.['type']].join(' + ');
+  // Old files do not say the model's type, and tokenizers reads them all the same. WordPiece's pieces alone continue with ##.
+  const type = wordPiece?.['type'] ?? (wordPiece?.['continuing_subword_prefix'] === '##' ? 'WordPiece' : undefined);
+  const parts = [type, bertNormaliser?.['type'], record(pre_tokenizer)?.['type']].join(' + ');
   if (
     wordPiece === undefined ||
     bertNormaliser === undefined ||

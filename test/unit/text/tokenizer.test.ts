@@ -24,6 +24,17 @@ test('equals transformers on odd characters, whatever the normaliser does', () =
   expect(passed).toBeGreaterThan(1500);
 });
 
+test('reads a tokenizer.json of before the model had a type, as tokenizers does', () => {
+  const { model, ...rest } = JSON.parse(read('uncased/tokenizer.json')) as { model: Record<string, unknown> };
+  const { type: _type, ...untyped } = model;
+  const old = createTokenizer({ tokenizerJson: JSON.stringify({ ...rest, model: untyped }) });
+  expect(old.pieces('hello world')).toEqual([33, 258, 65, 406, 67, 80]);
+  const { continuing_subword_prefix: _prefix, ...other } = untyped;
+  expect(() => createTokenizer({ tokenizerJson: JSON.stringify({ ...rest, model: other }) })).toThrow(
+    coded('TOKENIZER_UNSUPPORTED'),
+  );
+});
+
 test('cuts around every character as tokenizers does', () => {
   const { words, variants } = JSON.parse(readFileSync(`${path}wordpiece-odd/wordpiece.json`, 'utf8')) as {
     words: Record<string, { below: number; sha256: string }>;

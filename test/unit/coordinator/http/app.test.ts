@@ -185,6 +185,7 @@ describe('models', () => {
       'null',
       '[]',
       '{"texts":[]}',
+      '{"texts":["a"," "]}',
       '{"texts":"a"}',
       '{"texts":["a"],"x":1}',
       JSON.stringify({ texts: Array(257).fill('a') }),
