@@ -29,7 +29,9 @@ function timeWords(state: ParticipantState): string {
   if (data.status !== 'ready')
     return `${formatDuration(engine.secondsPerExample * 1000)} for a thousand texts, each time they are read`;
   const { kept } = data.report;
-  const readings = run.stages.reduce((n, s) => n + (s.train === 'head' ? 1 : s.rounds * s.samplingProbability), 0);
+  // Under a head with labels a text always reads the same, and is read once.
+  const readOnce = (train: string): boolean => train === 'head' && run.labels.length > 0;
+  const readings = run.stages.reduce((n, s) => n + (readOnce(s.train) ? 1 : s.rounds * s.samplingProbability), 0);
   return `${formatDuration(engine.secondsPerExample * kept * readings)} of computing for your ${plural(kept, 'text')}, besides waiting for the others`;
 }
 

@@ -1,5 +1,6 @@
 import { type ModelFiles, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { peftName } from '../../shared/bert/lora.ts';
+import { wordEmbedding } from '../../shared/bert/names.ts';
 import { type Rng, seededRng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { headOf, labelsOf, type Plan } from '../../shared/protocol/plan.ts';
@@ -7,7 +8,7 @@ import { heldOutColumns } from '../../shared/protocol/plan-columns.ts';
 import { examplesOf } from '../../shared/protocol/plan-examples.ts';
 import { openStageModel, openTokenizer, type StageModel } from '../../shared/protocol/stage-model.ts';
 import type { Layout } from '../../shared/tensor/layout.ts';
-import type { NamedTensor } from '../../shared/tensor/named.ts';
+import type { NamedTensor, Weights } from '../../shared/tensor/named.ts';
 import { readWeights, writeSafetensors } from '../../shared/tensor/safetensors.ts';
 import { type EncodedExample, readExamples } from '../../shared/text/encode.ts';
 import { parseJsonl, requireRecords } from '../../shared/text/records.ts';
@@ -64,7 +65,7 @@ export class GlobalModel {
   }
 
   /**
-   * Where a stage starts: a classifier of zeros where none was trained yet, adapters that change nothing, and as one more
+   * Where a stage starts: a head that says nothing yet where none was trained, adapters that change nothing, and as one more
    * overlay everything drawn here that every participant must have alike: adapters, and a pooler that the checkpoint lacks.
    */
   start(
@@ -74,15 +75,11 @@ export class GlobalModel {
     return this.#withStage(stage, carried, async ({ bert, directory }) => {
       const flat = bert.trainable();
       const trains = new Set(bert.trainableLayout.entries.map((e) => e.name));
-      const classifierKnown = carried.length > 0 || directory.weights.has('classifier.weight');
-      if (!classifierKnown) {
-        for (const e of bert.trainableLayout.entries)
-          if (/(^|\.)classifier\./.test(e.name)) flat.fill(0, e.offset, e.offset + e.length);
-      }
       const known = new Set([
         ...directory.weights.keys(),
         ...carried.flatMap((c) => [...readWeights(c, 'carried').keys()]),
       ]);
+      startHead(flat, bert.trainableLayout, known, directory.weights);
       const frozen = [...bert.weightsNow()].filter(([name]) => !known.has(name) && !trains.has(peftName(name)));
       const adapters = [...bert.adapterNow()].filter(([name]) => name.includes('.lora_'));
       const drawn = new Map([...frozen.filter(([name]) => !trains.has(name)), ...adapters]);
@@ -192,6 +189,28 @@ export class GlobalModel {
 
 const ids = new WeakMap<Uint8Array, string>();
 let nextId = 0;
+
+const MASKED_NORM = 'cls.predictions.transform.LayerNorm.weight';
+
+/**
+ * Of a head that no checkpoint has: a classifier of zeros, and a masked-LM head whose logits have a variance of about 1: the
+ * embeddings that it is tied to are as long as they are, and long ones would make it sure of what it does not know.
+ */
+function startHead(flat: Float32Array, layout: Layout, known: ReadonlySet<string>, weights: Weights): void {
+  for (const { name, offset, length } of layout.entries) {
+    const plain = name.replace(/^base_model\.model\./, '');
+    if (known.has(plain)) continue;
+    if (plain.startsWith('classifier.')) flat.fill(0, offset, offset + length);
+    if (plain === MASKED_NORM) flat.fill(1 / lengthOfRows(weights.get(wordEmbedding)), offset, offset + length);
+  }
+}
+
+/** Root mean square of the lengths of a table's rows; 1 for none. */
+function lengthOfRows(table: NamedTensor | undefined): number {
+  if (table === undefined) return 1;
+  const squares = table.data.reduce((sum, x) => sum + x * x, 0);
+  return Math.sqrt(squares / (table.shape[0] as number)) || 1;
+}
 
 /** Overlays are loaded once and kept, so identity of the array is identity of the content. */
 function overlayId(bytes: Uint8Array): string {

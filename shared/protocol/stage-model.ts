@@ -60,6 +60,7 @@ export async function openStageModel(options: {
   const common = { engine, config: configOf(directory, stage), weights, trainable: trainableOf(stage), rng };
   if (plan.task.kind === 'pretraining') {
     requireTied(directory);
+    if (!plan.task.trainHead) requireMaskedHead(directory);
     const { masking, nextSentence } = readingOptions({ task: plan.task, model: plan.model });
     const { trainHead } = plan.task;
     const masked = masking.most;
@@ -83,6 +84,15 @@ export function requireLabelled(model: StageModel): Extract<StageModel, { kind: 
   if (model.kind === 'labelled') return model;
   throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'this is done for tasks with labels only', {
     where: 'task.kind',
+  });
+}
+
+/** @throws PLAN_INVALID where a head would stay as it was drawn */
+function requireMaskedHead({ weights }: ModelDirectory): void {
+  if (weights.has('cls.predictions.transform.dense.weight')) return;
+  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'the model has no masked-LM head that could stay as it is', {
+    where: 'task.trainHead',
+    fix: 'Let the head train, or start from a checkpoint that has one.',
   });
 }
 

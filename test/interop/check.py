@@ -17,7 +17,8 @@ import peft
 import sentence_transformers
 import torch
 import transformers
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (AutoModelForMaskedLM, AutoModelForPreTraining, AutoModelForSequenceClassification,
+                          AutoTokenizer)
 
 folder = Path(sys.argv[1])
 expected = json.loads((folder / "expected.json").read_text())
@@ -56,6 +57,26 @@ for name, tolerance in [("classifier", 1e-5), ("sharded", 1e-5), ("tuned", 1e-5)
     failed |= bool(info["missing_keys"]) or bool(info["unexpected_keys"])
     wanted = expected["tuned" if name == "merged" else name]["logits"]
     report(f"logits of {name}/ in transformers", logits(model, tokenizer), wanted, tolerance)
+
+for kind in [AutoModelForPreTraining, AutoModelForMaskedLM]:
+    model, info = kind.from_pretrained(folder / "pretrained", output_loading_info=True, dtype=torch.float32)
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith("cls.predictions.decoder"))
+    print(f"       pretrained: {type(model).__name__}, missing {missing}")
+    failed |= bool(missing)
+    model.eval()
+    for part in ["predictions", "nextSentence"] if kind is AutoModelForPreTraining else ["predictions"]:
+        actual, wanted = [], []
+        for case in expected["pretrained"]:
+            row = torch.tensor([case["ids"]])
+            with torch.no_grad():
+                output = model(row)
+            if part == "nextSentence":
+                actual.append(output.seq_relationship_logits[0].numpy())
+            else:
+                pieces = output.prediction_logits if kind is AutoModelForPreTraining else output.logits
+                actual.append(pieces[row == tokenizer.mask_token_id].numpy().ravel())
+            wanted.append(case[part])
+        report(f"{part} of pretrained/ in {type(model).__name__}", np.concatenate(actual), np.concatenate(wanted), 1e-4)
 
 base = AutoModelForSequenceClassification.from_pretrained(folder / "classifier")
 adapted = peft.PeftModel.from_pretrained(base, folder / "tuned" / "adapter")

@@ -5,6 +5,8 @@ import { readAdapterDirectory } from '../../shared/bert/adapter.ts';
 import { parseBertConfig } from '../../shared/bert/config.ts';
 import { type ModelDirectory, readModelDirectory, writeModelDirectory } from '../../shared/bert/directory.ts';
 import { createBert } from '../../shared/bert/model.ts';
+import { createPretraining } from '../../shared/bert/pretraining.ts';
+import { NOT_PREDICTED } from '../../shared/bert/pretraining-slots.ts';
 import { seededRng } from '../../shared/core/rng.ts';
 import { readDirectoryFiles, writeDirectoryFiles } from '../../shared/node/directory-files.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
@@ -80,6 +82,7 @@ const expected = {
   tuned: await numbers('tuned'),
   mean: await numbers('mean'),
   single: await numbers('single'),
+  pretrained: await pretrained('pretrained'),
 };
 const adapter = readAdapterDirectory(await readDirectoryFiles(join(out, 'tuned/adapter'), 2 ** 30));
 console.log(
@@ -108,6 +111,34 @@ async function oneLayer(from: string, to: string): Promise<void> {
       tokenizer,
     }),
   );
+}
+
+/** A checkpoint with both pre-training heads, and what it says at the masks of some texts. */
+async function pretrained(name: string) {
+  const { config, weights, tokenizer } = readModelDirectory(await readDirectoryFiles(mini, 2 ** 30));
+  const pieces = openTokenizer(tokenizer);
+  const encoded = texts.slice(0, 12).map((text) => [...pieces.encode(`${text} [MASK] and [MASK].`, 64).ids]);
+  const shape = { batch: 1, tokens: 64, masked: 10 };
+  const engine = onnxCpuEngine();
+  const rng = seededRng('interop heads');
+  const bert = await createPretraining({ engine, config, weights, shape, nextSentence: true, rng });
+  const files = writeModelDirectory({ config, weights: bert.weightsNow(), tokenizer, pretraining: true });
+  await writeDirectoryFiles(join(out as string, name), files);
+  const answers = [];
+  for (const ids of encoded) {
+    const inputIds = Int32Array.from(ids);
+    const { predictions, nextSentence } = await bert.logits({
+      inputIds,
+      attentionMask: new Int32Array(ids.length).fill(1),
+      tokenTypeIds: new Int32Array(ids.length),
+      labels: inputIds.map((id) => (id === pieces.special.mask ? 0 : NOT_PREDICTED)),
+      nextSentenceLabel: new Int32Array(1),
+      tokens: ids.length,
+    });
+    answers.push({ ids, predictions: [...predictions], nextSentence: [...nextSentence] });
+  }
+  await bert.dispose();
+  return answers;
 }
 
 /** Our own logits and features of a directory, with our own tokenizer. */

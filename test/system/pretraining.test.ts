@@ -21,6 +21,7 @@ import { pretrainingMetrics } from '../../shared/training/pretraining/measure.ts
 import { readings } from '../../shared/training/pretraining/stretches.ts';
 import {
   createTestRun,
+  jsonLines,
   openPolicy,
   openTestBudget,
   type PlanOptions,
@@ -62,15 +63,25 @@ const heldOut = (): { text: string }[] => paragraphs.filter((_, i) => i % 10 ===
 const ofSite = (index: number): string[] => paragraphs.filter((_, i) => i % 10 !== 0 && i % 5 === index - 1);
 
 interface Federation {
-  readonly plan: PlanOptions;
+  /** Options, or the text of a plan. */
+  readonly plan: PlanOptions | string;
   readonly policy?: Policy;
   /** Default: a text file of paragraphs. */
   readonly fileOf?: (index: number) => { readonly name: string; readonly content: string };
 }
 
+async function createRun(plan: PlanOptions | string): Promise<{ readonly id: string; readonly link: string }> {
+  const { coordinator } = site;
+  if (typeof plan !== 'string') return createTestRun(coordinator, { head: 'none', ...plan }, 10, heldOut);
+  const texts = jsonLines(heldOut());
+  const { id } = await coordinator.createRun(plan, 'a plan', { validation: texts, test: texts });
+  const { code } = await coordinator.invite(id, { uses: 10, expiresAt: Date.now() + 3_600_000 });
+  return { id, link: code };
+}
+
 async function federate({ plan, policy = openPolicy, fileOf }: Federation) {
   const reports: DataReport[] = [];
-  const { id, link } = await createTestRun(site.coordinator, { head: 'none', ...plan }, 10, heldOut);
+  const { id, link } = await createRun(plan);
   for (const index of [1, 2, 3, 4, 5]) {
     const { name, content } = fileOf?.(index) ?? { name: `${index}.txt`, content: ofSite(index).join('\n\n') };
     const file = join(folder, name);
@@ -182,28 +193,60 @@ async function predict(texts: readonly string[]): Promise<[number, unknown]> {
   return [response.status, await response.json()];
 }
 
-const adapters = '{ lora: { rank: 2, alpha: 4, targets: [query, value] } }';
-
-test('dp-fedsgd: adapters under a promise for one text, charged and verified', async () => {
+test('dp-fedsgd: the example plan, shortened, under a promise for one text, charged and verified', async () => {
   await openTestBudget(site.coordinator, 3);
-  const stages = [
-    `  - { algorithm: dp-fedsgd, train: head, rounds: 2, samplingProbability: 0.5, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 0.1 } }`,
-    `  - { algorithm: dp-fedsgd, train: ${adapters}, rounds: 1, samplingProbability: 0.5, l2Clip: 0.2, server: { optimizer: sgd, learningRate: 0.1 } }`,
-  ].join('\n');
+  const example = await readFile(join(packageRoot, 'plans', 'pretrain.yaml'), 'utf8');
+  const plan = example
+    .replace('rounds: 40', 'rounds: 1')
+    .replace('samplingProbability: 0.1', 'samplingProbability: 0.5');
+  expect(plan).not.toBe(example);
   const { run } = await federate({
-    plan: { task: '{ kind: pretraining, text: text }', privacy: promise('record'), stages },
-    fileOf: (index) => ({
-      name: `${index}.jsonl`,
-      content: ofSite(index)
-        .map((text) => `${JSON.stringify({ text })}\n`)
-        .join(''),
-    }),
+    plan,
+    fileOf: (index) => ({ name: `${index}.jsonl`, content: ofSite(index).map(jsonLine).join('') }),
   });
   expect(run.guarantees.map((g) => g.unit)).toEqual(['record', 'record', 'record']);
   expect(run.guarantees[1]?.epsilon).toBeLessThanOrEqual(3);
   expect(run.guarantees[1]?.epsilon).toBeGreaterThan(2.9);
   expect(site.coordinator.budgets()).toMatchObject([{ unit: 'record', spent: 3 }]);
   expect(run.labels).toEqual([]);
-  const { config } = readModelDirectory(await published());
+  const { config, weights } = readModelDirectory(await published());
   expect(config.raw['architectures']).toEqual(['BertForMaskedLM']);
+  expect([...weights.keys()].filter((name) => name.includes('lora'))).toEqual([]);
+  const report = await site.coordinator.evaluateTest(run.id);
+  expect(report.after.metrics['perplexity']).toBeGreaterThan(1);
+});
+
+function jsonLine(text: string): string {
+  return `${JSON.stringify({ text })}\n`;
+}
+
+test.each([
+  [
+    'local-dp-sgd, for one person',
+    'person',
+    promise('person', 'column: author, '),
+    '{ algorithm: local-dp-sgd, train: head, rounds: 1, samplingProbability: 0.5, l2Clip: 0.2, local: { steps: 2, optimizer: sgd, learningRate: 0.1 }, server: { optimizer: sgd, learningRate: 1 } }',
+  ],
+  [
+    'dp-fedavg, for one client',
+    'client',
+    promise('client'),
+    '{ algorithm: dp-fedavg, train: { layers: [1] }, rounds: 1, l2Clip: 0.5, local: { epochs: 1, batchSize: 16, optimizer: adamw, learningRate: 1e-3, dropout: 0.1 }, server: { optimizer: sgd, learningRate: 1 } }',
+  ],
+] as const)('%s: charged and verified', async (_, unit, privacy, stage) => {
+  await openTestBudget(site.coordinator, 3, unit);
+  const { run } = await federate({
+    plan: { task: '{ kind: pretraining, text: text, nextSentence: true }', privacy, stages: `  - ${stage}` },
+    fileOf: (index) => ({
+      name: `${index}.jsonl`,
+      content: ofSite(index)
+        .map((text, i) => `${JSON.stringify({ text, author: `a${i % 9}` })}\n`)
+        .join(''),
+    }),
+  });
+  expect(run.guarantees.map((g) => g.unit)).toEqual([unit, unit, unit]);
+  expect(site.coordinator.budgets()).toMatchObject([{ unit, spent: 3 }]);
+  const start = run.evaluations[0]?.metrics ?? {};
+  // A fresh head says nothing yet: about as sure as among all pieces alike.
+  expect(Math.log(start['perplexity'] as number)).toBeLessThan(Math.log(12_288) + 1);
 });
