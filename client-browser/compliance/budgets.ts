@@ -4,10 +4,10 @@ import type { BudgetView } from '../../shared/protocol/views.ts';
 import { badge, notice } from '../components/badge.ts';
 import type { ChartSpec } from '../components/chart.ts';
 import '../components/chart.ts';
+import { KINDS } from '../../shared/ledger/entry-words.ts';
 import { dataTable } from '../components/data-table.ts';
 import { gauge } from '../components/gauge.ts';
 import { formatDate, formatDelta, formatEpsilon, sentence } from '../lib/format.ts';
-import { KINDS } from './entry-words.ts';
 
 /** A gauge and a timeline for every dataset × unit × period. @param verified - the entries behind them were checked here */
 export function budgetsSection(budgets: readonly BudgetView[], verified: boolean): TemplateResult {

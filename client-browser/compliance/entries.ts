@@ -1,8 +1,8 @@
 import { html, type TemplateResult } from 'lit';
+import { entryWords, KINDS } from '../../shared/ledger/entry-words.ts';
 import { dataTable } from '../components/data-table.ts';
 import { formatDate, plural } from '../lib/format.ts';
 import type { Audit, AuditedEntry } from './audit.ts';
-import { entryWords, KINDS } from './entry-words.ts';
 
 export const PAGE_ENTRIES = 50;
 

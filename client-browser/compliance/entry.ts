@@ -1,10 +1,10 @@
 import { html, nothing, type TemplateResult } from 'lit';
+import { entryWords, KINDS } from '../../shared/ledger/entry-words.ts';
 import { badge } from '../components/badge.ts';
 import { iconCheck, iconCross } from '../components/icons.ts';
 import { download } from '../lib/download.ts';
 import { formatDate } from '../lib/format.ts';
 import type { Audit, AuditedEntry } from './audit.ts';
-import { entryWords, KINDS } from './entry-words.ts';
 import type { Verifying } from './page-state.ts';
 import type { VerifyStep } from './verify.ts';
 

@@ -1,11 +1,11 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { hex } from '../../shared/core/bytes.ts';
+import { entryWords } from '../../shared/ledger/entry-words.ts';
 import { reportHtml } from '../../shared/protocol/report/html.ts';
 import type { AboutView, BudgetView } from '../../shared/protocol/views.ts';
 import { csv, download } from '../lib/download.ts';
 import { accountOf, bundleZip, registryOf } from './account-files.ts';
 import type { Audit } from './audit.ts';
-import { entryWords } from './entry-words.ts';
 
 /** Exports. Each names the checkpoint that it was made under. */
 export function exportsSection(about: AboutView, budgets: readonly BudgetView[], audit: Audit | null): TemplateResult {

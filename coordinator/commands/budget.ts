@@ -118,8 +118,8 @@ function listCommand(): Command {
             b.budget.period,
             ...[b.epsilon, b.spent, b.reserved, b.left].map((n) => n.toFixed(3)),
           ]);
-        for (const line of table([['scope', 'unit', 'period', 'epsilon', 'spent', 'reserved', 'left'], ...rows]))
-          terminal.say(line);
+        const head = ['scope', 'unit', 'period', 'epsilon', 'spent', 'reserved', 'left'];
+        for (const line of rows.length === 0 ? ['no budget is open'] : table([head, ...rows])) terminal.say(line);
       } finally {
         await store.close();
       }

@@ -22,9 +22,16 @@ export function onnxCpuEngine(threads = 1): Engine {
   return createOnnxEngine(ort, { threads });
 }
 
+/** The library without its advertisement for another package; `tacit doctor` says what is missing. */
+async function quietTensorflow(): Promise<Tf> {
+  const tf = await import('@tensorflow/tfjs');
+  tf.enableProdMode();
+  return tf;
+}
+
 /** TensorFlow.js on WebAssembly, from the files inside its npm package. */
 export async function tfjsWasmEngine(): Promise<Engine> {
-  const tf = await import('@tensorflow/tfjs');
+  const tf = await quietTensorflow();
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   wasm.setWasmPaths(`${dirname(packageRequire.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
   return createTfjsEngine(tf, 'wasm');
@@ -32,7 +39,7 @@ export async function tfjsWasmEngine(): Promise<Engine> {
 
 /** TensorFlow.js in plain JavaScript: slow, for checking the others. */
 export async function tfjsCpuEngine(): Promise<Engine> {
-  return createTfjsEngine(await import('@tensorflow/tfjs'), 'cpu');
+  return createTfjsEngine(await quietTensorflow(), 'cpu');
 }
 
 /** Everything that Node may compute with, fastest first. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
+import { issueInWords } from '../core/issues.ts';
 import type { ProtocolErrorCode } from '../protocol/errors.ts';
 import { labelsOf, type Plan } from '../protocol/plan.ts';
 
@@ -35,7 +36,7 @@ export type Policy = z.output<typeof schema>;
 export function parsePolicy(document: unknown, where: string): Policy {
   const parsed = schema.safeParse(document);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((i) => `${i.path.join('.') || '(top)'}: ${i.message}`).join('; ');
+  const problems = parsed.error.issues.map(issueInWords).join('; ');
   throw new TacitError('POLICY_INVALID', problems, {
     where,
     fix: 'Correct these fields; docs/POLICY.md has an example.',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { canonicalBytes, type Json } from '../core/canonical.ts';
 import { TacitError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
+import { issueInWords } from '../core/issues.ts';
 import { RING_BITS } from '../kernels/packing.ts';
 import type { ProtocolErrorCode } from './errors.ts';
 import { stageSchema, weightingOf } from './plan-stage.ts';
@@ -173,9 +174,7 @@ export function requirePromise(plan: Plan): PrivacyPromise {
  */
 export function parsePlan(document: unknown, where: string): Plan {
   const parsed = schema.safeParse(document);
-  const problems = parsed.success
-    ? headProblems(parsed.data)
-    : parsed.error.issues.map((i) => `${i.path.length === 0 ? '(top)' : i.path.join('.')}: ${i.message}`);
+  const problems = parsed.success ? headProblems(parsed.data) : parsed.error.issues.map(issueInWords);
   if (!parsed.success || problems.length > 0) {
     throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', `${problems.length} problem(s): ${problems.join('; ')}`, {
       where,

@@ -334,3 +334,18 @@ test('LoRA may be kept to chosen blocks', () => {
   const every = trainInWords({ lora: { rank: 2, alpha: 4, freezeA: true, targets: [...targets] } });
   expect(every).toBe('lora r2 on every linear module');
 });
+
+test('a word that is missing is said to be missing, a wrong one with those there are', () => {
+  const refused = (document: unknown): string => {
+    try {
+      parsePlan(document, 'plan.yaml');
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return '';
+  };
+  const message = refused({ name: 'x', privacy: { unit: 'house' } });
+  expect(message).toMatch(/; model: is missing; task: is missing; .*stages: is missing/);
+  expect(message).toMatch(/privacy\.unit: is missing or not one of '?record'?, '?person'?, '?client'?, '?none'?/);
+  expect(message).not.toContain('undefined');
+});

@@ -1,6 +1,5 @@
-import type { Entry, EntryKind } from '../../shared/ledger/entries.ts';
-import { WITHDRAWN } from '../../shared/ledger/verify-runs.ts';
-import { plural } from '../lib/format.ts';
+import type { Entry, EntryKind } from './entries.ts';
+import { WITHDRAWN } from './verify-runs.ts';
 
 /** Kinds of entries in words. */
 export const KINDS: Readonly<Record<EntryKind, string>> = {
@@ -58,7 +57,7 @@ export function entryWords(entry: Entry): string {
     case 'key.revoke':
       return `client ${entry.clientId.slice(0, 12)}, ${entry.organisation}: ${entry.reason}`;
     case 'audit':
-      return `measured ε ≥ ${entry.epsilonLowerBound}, claimed ${entry.epsilonClaimed}: ${entry.holds ? 'the claim stands' : 'the claim is refuted'}`;
+      return `measured ε ≥ ${amount(entry.epsilonLowerBound)}, claimed ${amount(entry.epsilonClaimed)}: ${entry.holds ? 'the claim stands' : 'the claim is refuted'}`;
     case 'incident':
       return `${entry.code}: ${entry.what}`;
     case 'charge':
@@ -66,4 +65,8 @@ export function entryWords(entry: Entry): string {
     case 'countersignature':
       return `client ${entry.clientId.slice(0, 12)} saw entry ${entry.document.index}`;
   }
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
