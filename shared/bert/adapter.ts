@@ -59,7 +59,7 @@ export function writeAdapterDirectory(spec: LoraSpec, weights: Weights, base: st
     lora_dropout: 0,
     target_modules: spec.targets,
     layers_to_transform: spec.layers ?? null,
-    modules_to_save: spec.inFull ?? ['classifier'],
+    modules_to_save: (['pooler', 'classifier'] as const).filter((module) => weights.has(inFullName[module])),
     bias: 'none',
     fan_in_fan_out: false,
     inference_mode: true,
@@ -72,6 +72,11 @@ export function writeAdapterDirectory(spec: LoraSpec, weights: Weights, base: st
     [weightsFile, writeSafetensors(weights)],
   ]);
 }
+
+const inFullName = {
+  pooler: peftName('bert.pooler.dense.weight'),
+  classifier: peftName('classifier.weight'),
+};
 
 /** Rank, alpha and targets of a parsed `adapter_config.json`. @throws BERT_ADAPTER_INVALID naming an unsupported option */
 export function loraFromConfig(json: unknown): LoraSpec {

@@ -141,12 +141,13 @@ export class ParameterStore {
     return mergeLora(current, this.lora, adapter);
   }
 
-  /** Adapter tensors and what trains in full beside them, under peft's names. */
+  /** Under peft's names: adapter tensors, what trains in full beside them, and what was drawn, since the base lacks it. */
   adapterNow(): Map<string, NamedTensor> {
     const out = new Map<string, NamedTensor>();
     for (const { name, shape, data } of this.parameters.values()) {
       const adapted = this.lora.some((m) => m.a === name || m.b === name);
-      const outName = adapted ? name : this.trains(name) ? this.outName(name) : undefined;
+      const drawn = this.#given.has(name) ? undefined : peftName(name);
+      const outName = adapted ? name : this.trains(name) ? this.outName(name) : drawn;
       if (outName !== undefined) out.set(outName, { name: outName, shape, data: data.slice() });
     }
     return out;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { mergeAdapter, readAdapterDirectory, writeAdapterDirectory } from '../../../shared/bert/adapter.ts';
 import { newBertConfig, parseBertConfig } from '../../../shared/bert/config.ts';
 import { readModelDirectory, writeModelDirectory } from '../../../shared/bert/directory.ts';
-import { type Bert, createBert } from '../../../shared/bert/model.ts';
+import { type Bert, createBert, type Trainable } from '../../../shared/bert/model.ts';
 import { fromUtf8, utf8 } from '../../../shared/core/bytes.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
 import { onnxCpuEngine } from '../../../shared/node/engines.ts';
@@ -205,6 +205,34 @@ describe('peft adapter', () => {
       shape: { batch: 1, tokens: 12 },
       rng: seededRng('x'),
     });
+    expect(distance(await merged.logits(tokens), await bert.logits(tokens))).toBeLessThan(1e-5);
+    await Promise.all([bert.dispose(), merged.dispose()]);
+  });
+
+  it('is whole by itself over a base that has no pooler', async () => {
+    const bare = new Map([...model.weights].filter(([name]) => !/pooler|classifier/.test(name)));
+    const open = (weights: ReadonlyMap<string, NamedTensor>, trainable: Trainable, seed: string): Promise<Bert> =>
+      createBert({
+        engine: onnxCpuEngine(),
+        config: model.config,
+        weights,
+        head: 'pooler',
+        labels: 3,
+        task: 'single_label',
+        trainable,
+        shape: { batch: 1, tokens: 4 },
+        rng: seededRng(seed),
+      });
+    const bert = await open(bare, { lora: adapter.spec }, 'drawn');
+    bert.setTrainable(bert.trainable().map((w, i) => w + 0.01 * Math.sin(i)));
+    const written = readAdapterDirectory(writeAdapterDirectory(adapter.spec, bert.adapterNow(), 'bare'));
+    expect(written.spec.inFull).toEqual(['pooler', 'classifier']);
+    const merged = await open(mergeAdapter({ ...model, weights: bare }, written), 'head', 'other');
+    const tokens = {
+      inputIds: Int32Array.of(2, 9, 8, 3),
+      attentionMask: new Int32Array(4).fill(1),
+      tokenTypeIds: new Int32Array(4),
+    };
     expect(distance(await merged.logits(tokens), await bert.logits(tokens))).toBeLessThan(1e-5);
     await Promise.all([bert.dispose(), merged.dispose()]);
   });
