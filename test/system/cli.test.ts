@@ -229,7 +229,7 @@ describe('tacit budget and ledger', () => {
     const list = await tacit(['budget', 'list', '--json', ...data]);
     expect(JSON.parse(list.out)).toMatchObject({ epsilon: 3, spent: 0, left: 3 });
 
-    expect((await tacit(['ledger', 'show', ...data])).out).toMatch(/^#0 .*budget\.open\n$/);
+    expect((await tacit(['ledger', 'show', ...data])).out).toMatch(/^#0 .* budget\.open +ε 3 at δ .*2 approvals\n$/);
     const bundle = join(dir, 'bundle');
     expect((await tacit(['ledger', 'export', '--out', bundle, ...data])).code).toBe(0);
     const vkey = (await readFile(join(dir, 'budget', 'log.vkey'), 'utf8')).trim();

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { hex } from '../../../shared/core/bytes.ts';
-import { entryWords, KINDS } from '../../../shared/ledger/entry-words.ts';
+import { entryWords } from '../../../shared/ledger/entry-words.ts';
 import { command, openTerminal } from '../../../shared/node/command-line.ts';
 import { shortHash } from '../../../shared/node/format.ts';
 import { withSettings } from '../settings.ts';
@@ -20,7 +20,7 @@ export function showCommand(): Command {
         for (const { index, leafHash, entry } of await reader.entries(Number(options['from']) || 0)) {
           terminal.emit({ index, leafHash: hex(leafHash), entry });
           terminal.say(
-            `#${String(index).padEnd(5)} ${shortHash(hex(leafHash))}  ${entry.at}  ${KINDS[entry.kind].padEnd(20)} ${entryWords(entry)}`,
+            `#${String(index).padEnd(5)} ${shortHash(hex(leafHash))}  ${entry.at}  ${entry.kind.padEnd(16)} ${entryWords(entry)}`,
           );
         }
         if (reader.size === 0) terminal.say('no entry yet');
