@@ -5,7 +5,8 @@ import { createPretraining, type Pretraining } from '../../../../shared/bert/pre
 import { NOT_PREDICTED } from '../../../../shared/bert/pretraining-slots.ts';
 import type { Trainable } from '../../../../shared/bert/types.ts';
 import { seededRng } from '../../../../shared/core/rng.ts';
-import { onnxCpuEngine } from '../../../../shared/node/engines.ts';
+import type { Engine } from '../../../../shared/engine/engine.ts';
+import { onnxCpuEngine, tfjsWasmEngine } from '../../../../shared/node/engines.ts';
 import { type EncodedExample, readExamples } from '../../../../shared/text/encode.ts';
 import { clippedGradientSum } from '../../../../shared/training/dp-fedsgd.ts';
 import { vocabularyOf } from '../../../../shared/training/pretraining/corpus.ts';
@@ -29,13 +30,13 @@ const examples: readonly EncodedExample[] = (() => {
 })();
 const every = [...examples.keys()];
 
-function pretraining(trainable: Trainable, trainHead = true): Promise<Pretraining> {
+function pretraining(trainable: Trainable, trainHead = true, engine: Engine = onnxCpuEngine()): Promise<Pretraining> {
   const rng = seededRng('tiny pre-training');
   const size = { vocabSize: tokenizer.vocabularySize, hiddenSize: 16, layers: 2, heads: 2, intermediateSize: 24 };
   const config = newBertConfig({ ...size, maxPositions: 32 }, { initializer_range: 0.3 });
   const weights = initialTensors(encoderSpecs(config), config, rng);
   return createPretraining({
-    engine: onnxCpuEngine(),
+    engine,
     config,
     weights,
     rng,
@@ -190,6 +191,20 @@ describe.each([
     bert.setTrainable(start);
     expect(Math.abs(measured / slope - 1)).toBeLessThan(0.02);
   });
+});
+
+test('the engine of browsers gives the same sums', async () => {
+  const trainable = { lora: { rank: 2, alpha: 4, targets: ['query', 'output.dense'] } };
+  const sums: Float64Array[] = [];
+  for (const engine of [onnxCpuEngine(), await tfjsWasmEngine()]) {
+    const bert = await pretraining(trainable, true, engine);
+    const request = { bert, examples, indices: every, l2Clip: 0.5, shape, units: byPerson };
+    sums.push(Float64Array.from((await clippedGradientSum(request)).sum));
+    await bert.dispose();
+  }
+  const [onnx, wasm] = sums as [Float64Array, Float64Array];
+  expect(norm(onnx)).toBeGreaterThan(0.5);
+  expect(distance(wasm, onnx)).toBeLessThan(1e-4);
 });
 
 test('where no reading has a finite gradient the sum is zero, and the client goes on', async () => {
