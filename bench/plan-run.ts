@@ -116,7 +116,7 @@ export class PlanBench {
     const { bert, silos } = data;
     const shape = this.#shape;
     const classes = labelsOf(this.#setting).length;
-    const look = (on: CentralSilo): Promise<Metrics> => evaluate(bert, on.examples, classes, shape, on.features);
+    const look = (on: LabelledSilo): Promise<Metrics> => evaluate(bert, on.examples, classes, shape, on.features);
     let best: Omit<Point, 'test'> | undefined;
     const stage = { bert, silos, shape, rounds, samplingProbability, l2Clip, server, average, rng };
     for await (const { round, published } of centralRounds({ ...stage, ...mechanism })) {
@@ -160,7 +160,7 @@ export class PlanBench {
       this.#frozen = { bert, features: createFeatureCache(bert, this.#examples, shape) };
     }
     const bert = shared ? (this.#frozen?.bert as Bert) : await make(rng);
-    const view = (records: readonly TextRecord[]): CentralSilo => {
+    const view = (records: readonly TextRecord[]): LabelledSilo => {
       const indices = records.map((r) => this.#indexOf.get(r.id) as number);
       const examples = indices.map((i) => this.#examples[i] as EncodedExample);
       if (stage.train !== 'head') return { examples };
@@ -182,13 +182,15 @@ export class PlanBench {
   }
 }
 
+type LabelledSilo = CentralSilo & { readonly examples: readonly EncodedExample[] };
+
 interface Opened {
   readonly bert: Bert;
   /** Not the shared one. */
   readonly own: boolean;
-  readonly silos: readonly CentralSilo[];
-  readonly validation: CentralSilo;
-  readonly test?: CentralSilo;
+  readonly silos: readonly LabelledSilo[];
+  readonly validation: LabelledSilo;
+  readonly test?: LabelledSilo;
 }
 
 type FedSgdStage = ReturnType<typeof requireFedSgd>;

@@ -10,7 +10,7 @@ import { openStageModel, openTokenizer, type StageModel } from '../../shared/pro
 import type { Layout } from '../../shared/tensor/layout.ts';
 import type { NamedTensor, Weights } from '../../shared/tensor/named.ts';
 import { readWeights, writeSafetensors } from '../../shared/tensor/safetensors.ts';
-import { type EncodedExample, readExamples } from '../../shared/text/encode.ts';
+import { type EncodedExample, type Examples, readExamples } from '../../shared/text/encode.ts';
 import { parseJsonl, requireRecords } from '../../shared/text/records.ts';
 import type { Tokenizer } from '../../shared/text/tokenizer.ts';
 import { logitsOf } from '../../shared/training/evaluate.ts';
@@ -49,10 +49,15 @@ export class GlobalModel {
 
   /** Held-out texts of a JSON Lines file as the model reads them, pre-training texts with the same masks every time. @throws DATA_* */
   encode(jsonl: Uint8Array): EncodedExample[] {
+    const examples = this.examples(jsonl, seededRng('held-out masks'));
+    return [...readExamples(examples, [...Array(examples.length).keys()])];
+  }
+
+  /** Texts of a JSON Lines file as a participant that holds them reads them. @throws DATA_* */
+  examples(jsonl: Uint8Array, rng: Rng): Examples {
     const columns = heldOutColumns(this.plan);
     const { records } = requireRecords(parseJsonl(jsonl, columns), columns);
-    const examples = examplesOf(this.plan, records, this.#tokenizer, seededRng('held-out masks'));
-    return [...readExamples(examples, [...records.keys()])];
+    return examplesOf(this.plan, records, this.#tokenizer, rng);
   }
 
   /** What each stage's update looks like. */

@@ -4,8 +4,8 @@ import type { Rng } from '../../shared/core/rng.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Plan } from '../../shared/protocol/plan.ts';
 import { requireFedSgd } from '../../shared/protocol/plan-stage.ts';
-import { openStageModel, requireLabelled } from '../../shared/protocol/stage-model.ts';
-import type { EncodedExample } from '../../shared/text/encode.ts';
+import { openStageModel } from '../../shared/protocol/stage-model.ts';
+import type { Examples } from '../../shared/text/encode.ts';
 import { centralRounds } from '../../shared/training/central.ts';
 import { createFeatureCache } from '../../shared/training/features.ts';
 import { better, scoreOf } from '../rounds/evaluation.ts';
@@ -28,7 +28,7 @@ export async function trainWithoutNoise(options: {
   const { plan, heldOut } = options;
   const model = new GlobalModel(options);
   const silos = await Promise.all(
-    options.shards.map(async (s) => model.encode(new Uint8Array(await readFile(s.file)))),
+    options.shards.map(async (s) => model.examples(new Uint8Array(await readFile(s.file)), options.rng)),
   );
   const validation = model.encode(heldOut.validation);
   const test = model.encode(heldOut.test);
@@ -67,16 +67,19 @@ async function* stageRounds(options: {
   readonly stage: number;
   readonly overlays: readonly Uint8Array[];
   readonly flat: Float32Array;
-  readonly silos: readonly (readonly EncodedExample[])[];
+  readonly silos: readonly Examples[];
 }) {
   const { plan, stage, rng } = options;
-  const { bert, shape } = requireLabelled(await openStageModel(options));
+  const model = await openStageModel(options);
+  const { bert, shape } = model;
   bert.setTrainable(options.flat);
   const words = requireFedSgd(plan.stages[stage] as Plan['stages'][number]);
   const { average, ...server } = words.server;
   const silos = options.silos.map((examples) => ({
     examples,
-    ...(words.train === 'head' ? { features: createFeatureCache(bert, examples, shape) } : {}),
+    ...(model.kind === 'labelled' && words.train === 'head'
+      ? { features: createFeatureCache(model.bert, examples, shape) }
+      : {}),
   }));
   try {
     yield* centralRounds({ bert, shape, silos, rng, ...words, server, average });

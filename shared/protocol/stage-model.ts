@@ -79,14 +79,6 @@ export async function openStageModel(options: {
   return { kind: 'labelled', bert, task, directory, shape };
 }
 
-/** For what knows labels only. @throws PLAN_INVALID */
-export function requireLabelled(model: StageModel): Extract<StageModel, { kind: 'labelled' }> {
-  if (model.kind === 'labelled') return model;
-  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'this is done for tasks with labels only', {
-    where: 'task.kind',
-  });
-}
-
 /** @throws PLAN_INVALID where a head would stay as it was drawn */
 function requireMaskedHead({ weights }: ModelDirectory): void {
   if (weights.has('cls.predictions.transform.dense.weight')) return;

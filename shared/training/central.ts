@@ -1,10 +1,10 @@
 import { meanUpdate } from '../aggregation/fedavg.ts';
 import { createIterateAverage } from '../aggregation/iterate-average.ts';
 import { createServerOptimizer, type ServerOptimizerSpec } from '../aggregation/server-optimizers.ts';
-import type { Bert } from '../bert/model.ts';
+import type { GradientModel } from '../bert/model.ts';
 import type { Rng } from '../core/rng.ts';
 import type { MechanismParameters } from '../privacy/mechanism.ts';
-import type { EncodedExample } from '../text/encode.ts';
+import type { Examples } from '../text/encode.ts';
 import type { BatchShape } from './batches.ts';
 import { clippedGradientSum } from './dp-fedsgd.ts';
 import type { FeatureCache } from './features.ts';
@@ -13,13 +13,13 @@ import { poissonSample } from './sampling.ts';
 
 /** A silo's data as the stage needs it. */
 export interface CentralSilo {
-  readonly examples: readonly EncodedExample[];
+  readonly examples: Examples;
   /** For a head-only stage. */
   readonly features?: FeatureCache;
 }
 
 export interface CentralStage {
-  readonly bert: Bert;
+  readonly bert: GradientModel;
   readonly silos: readonly CentralSilo[];
   readonly shape: BatchShape;
   readonly rounds: number;
