@@ -91,7 +91,7 @@ function entryTable(b: BudgetView): TemplateResult {
           cell: (t) => (isRefusal(t.kind) ? badge('refusal', 'warn') : (KINDS[t.kind as EntryKind] ?? t.kind)),
         },
         { label: 'ε so far', align: 'end', cell: (t) => formatEpsilon(t.epsilon) },
-        { label: 'Note', cell: (t) => t.note },
+        { label: 'Note', align: 'sentence', cell: (t) => t.note },
       ],
     })}
   </details>`;

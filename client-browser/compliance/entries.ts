@@ -27,7 +27,11 @@ export function entriesSection(
         { label: 'Entry', cell: (e) => html`<a href="#entry=${e.index}">${e.index}</a>` },
         { label: 'When', cell: (e) => (e.entry === null ? '–' : formatDate(e.entry.at)) },
         { label: 'Kind', cell: (e) => (e.entry === null ? 'unknown' : KINDS[e.entry.kind]) },
-        { label: 'What', cell: (e) => (e.entry === null ? 'not of a kind that this page knows' : entryWords(e.entry)) },
+        {
+          label: 'What',
+          align: 'sentence',
+          cell: (e) => (e.entry === null ? 'not of a kind that this page knows' : entryWords(e.entry)),
+        },
       ],
     })}
     ${

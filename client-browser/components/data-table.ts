@@ -3,8 +3,8 @@ import { html, nothing, type TemplateResult } from 'lit';
 export interface Column<Row> {
   readonly label: string;
   readonly cell: (row: Row) => unknown;
-  /** Numbers end-align; the first column of a row is its heading. */
-  readonly align?: 'end';
+  /** Numbers end-align; sentences stay wide enough to be read on a narrow screen. The first column of a row is its heading. */
+  readonly align?: 'end' | 'sentence';
 }
 
 export interface DataTable<Row> {

@@ -15,7 +15,7 @@ export function guaranteeTable(
       { label: 'ε', align: 'end', cell: (g) => formatEpsilon(g.epsilon) },
       { label: 'δ', align: 'end', cell: (g) => formatDelta(g.delta) },
       { label: 'Unit', cell: (g) => `one ${g.unit}` },
-      { label: 'In odds', cell: (g) => sentence(g.odds) },
+      { label: 'In odds', align: 'sentence', cell: (g) => sentence(g.odds) },
     ],
     rows: guarantees,
     empty: 'No guarantee: this run trains without differential privacy.',

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { ChartSpec } from '../components/chart.ts';
 import '../components/chart.ts';
 import { gauge } from '../components/gauge.ts';
-import { formatDelta, formatDuration, formatEpsilon, formatSeconds } from '../lib/format.ts';
+import { formatDelta, formatDuration, formatEpsilon, formatSeconds, sentence } from '../lib/format.ts';
 import { MY_PHASES } from '../lib/words.ts';
 import { accountSection } from './account.ts';
 import type { Actions } from './actions.ts';
@@ -51,7 +51,7 @@ function budget(state: ParticipantState): unknown {
   return html`<div class="stack-tight">
     <h3>What this training has cost so far</h3>
     ${gauge({ label: `this training, one ${charge.guarantee.unit}`, total: charge.budgetEpsilon, spent: charge.spentEpsilon, reserved: 0 })}
-    <p class="soft">When it is over: ${charge.guarantee.odds}. That is ε ${formatEpsilon(charge.guarantee.epsilon)} at δ ${formatDelta(charge.guarantee.delta)}, against ${charge.guarantee.adversary}.</p>
+    <p class="soft">${sentence(charge.guarantee.odds)} That is the whole training: ε ${formatEpsilon(charge.guarantee.epsilon)} at δ ${formatDelta(charge.guarantee.delta)}, against ${charge.guarantee.adversary}.</p>
   </div>`;
 }
 
