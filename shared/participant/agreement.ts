@@ -46,7 +46,7 @@ export class Agreement {
     const { memory, request, emit } = this.#o;
     const { run, terms } = welcome;
     const withdrawal = memory.withdrawal(run.id) ?? (await this.#withdraw(welcome));
-    if (withdrawal !== undefined) return this.#sayNo(withdrawal);
+    if (withdrawal !== undefined) return this.#sayNo(this.#signAgain('refusal', withdrawal));
     const before = memory.consent(run.id);
     if (before !== undefined && before.planHash !== terms.planHash) {
       throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
@@ -55,7 +55,7 @@ export class Agreement {
     }
     const answer = await this.#ask(welcome, before !== undefined);
     if (answer instanceof TacitError) return this.#refuse(run.id, terms.planHash, answer);
-    const consent = before === undefined ? this.#sign(welcome, answer) : this.#signAgain(before.consent);
+    const consent = before === undefined ? this.#sign(welcome, answer) : this.#signAgain('consent', before.consent);
     if (before === undefined)
       await memory.record({ type: 'consented', run: run.id, planHash: terms.planHash, consent });
     await ready(answer);
@@ -148,10 +148,11 @@ export class Agreement {
   }
 
   /** Word for word; under the present key when it changed since. */
-  #signAgain({ signature, ...document }: Consent): Consent {
+  #signAgain<T extends Consent | Refusal>(kind: 'consent' | 'refusal', said: T): T {
     const { signer } = this.#o.site;
-    const holds = verifyStatement('consent', document, base64(signer.publicKey), signature);
-    return { ...document, signature: holds ? signature : signStatement('consent', document, signer) };
+    const { signature, ...document } = said;
+    const holds = verifyStatement(kind, document, base64(signer.publicKey), signature);
+    return holds ? said : { ...said, signature: signStatement(kind, document, signer) };
   }
 
   #refuse(run: string, planHash: string, { code, message }: TacitError): Promise<false> {

@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemRng } from '../../shared/core/rng.ts';
+import { signerFromSeed } from '../../shared/core/signing.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
+import { clientLogName } from '../../shared/ledger/client-name.ts';
+import { openLedger } from '../../shared/ledger/log.ts';
 import type { LedgerReader } from '../../shared/ledger/reader.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
 import { openOwnReader } from '../../shared/participant/own-bundle.ts';
+import { OWN_LEDGER_STREAM } from '../../shared/participant/own-ledger.ts';
 import { reconcile } from '../../shared/participant/reconcile.ts';
 import { withdrawFrom } from '../../shared/participant/withdrawal.ts';
 import { clientIdOf } from '../../shared/protocol/messages.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
+import type { Store } from '../../shared/store/port.ts';
 import {
   createTestRun,
   openTestBudget,
@@ -44,6 +49,11 @@ const withdraw = ({ store: own, signer }: Pick<TestParticipant, 'store' | 'signe
     clock: Date,
     signal: new AbortController().signal,
   });
+/** Only the own ledger, and not the memory, of a site. */
+async function copyStream(from: Store, to: Store, stream: string): Promise<void> {
+  for (const name of [stream, `${stream}/checkpoints`])
+    for (const { seq, opId, text } of await from.read(name, 0)) await to.append(name, seq, { opId, text });
+}
 const stateOf = (id: string) => site.coordinator.run(run.id)?.participants.find((p) => p.clientId === id)?.state;
 const sideOf = async (of: LedgerReader) => ({
   origin: of.origin,
@@ -70,8 +80,24 @@ test('a consent is taken back in the middle of a run: signed, in both ledgers, a
   await again.ended;
   expect(again.events.find((e) => e.kind === 'refused')).toMatchObject({ code: 'CONSENT_WITHDRAWN', run: run.id });
   expect(again.events.some((e) => e.kind === 'consented' || e.kind === 'trained')).toBe(false);
+  // The same under another key: said again word for word, signed anew, and no second entry.
+  const next = signerFromSeed(new Uint8Array(32).fill(78));
+  const ownLedger = await openLedger({
+    store: leaving.store,
+    stream: OWN_LEDGER_STREAM,
+    origin: clientLogName(id),
+    signer: leaving.signer,
+    clock: Date,
+  });
+  await ownLedger.rotateKey(next, 'a new laptop');
+  const rekeyed = startParticipant({ link: run.link, index: 6, store: leaving.store, signer: next });
+  participants.push(rekeyed);
+  await rekeyed.ended;
+  expect(rekeyed.events.find((e) => e.kind === 'refused')).toMatchObject({ code: 'CONSENT_WITHDRAWN' });
   // Without its memory, the coordinator does.
-  const forgetful = startParticipant({ link: run.link, index: 6, signer: leaving.signer });
+  const handedOver = createMemoryStore();
+  await copyStream(leaving.store, handedOver, OWN_LEDGER_STREAM);
+  const forgetful = startParticipant({ link: run.link, index: 6, store: handedOver, signer: next });
   participants.push(forgetful);
   await forgetful.ended;
   expect(forgetful.events.find((e) => e.kind === 'failed')).toMatchObject({ code: 'CONSENT_WITHDRAWN' });
