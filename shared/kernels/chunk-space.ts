@@ -3,7 +3,7 @@ import { type HadamardKernels, hadamardInWasm } from './hadamard.ts';
 import { hadamardInTypeScript } from './hadamard-js.ts';
 import { Workspace } from './module.ts';
 import { openPacking, PACKING_SPARE, type PackingKernels, packedBytes, type RingBits } from './packing.ts';
-import { type PackedTable, type RingKernels, ringInWasm } from './ring.ts';
+import { CELL_BITS, type ColumnTable, type RingKernels, ringInWasm } from './ring.ts';
 import { ringInTypeScript } from './ring-js.ts';
 
 /** Words that go through the kernels at a time: quantisation, noise and masks are made in chunks of this size. */
@@ -12,16 +12,9 @@ export const CHUNK_WORDS = 2 ** 18;
 /** Most numbers of a block of a rotation: the last of 2^16 and what is left over. */
 export const BLOCK_NUMBERS = 2 ** 17;
 
-/** What a table is packed from; see the alias table of shared/privacy. */
-interface Table {
-  readonly cellBits: number;
-  readonly first: number;
-  readonly high: Uint32Array;
-  readonly other: Int32Array;
-}
-
-/** Room for the tables of 40 samplers of 2^15 cells; the pages that are not touched cost nothing. */
-const TABLE_WORDS = 40 * 2 ** 15;
+/** Room for the tables of 40 samplers; the pages that are not touched cost nothing. */
+const TABLES = 40;
+const TABLE_WORDS = 2 ** CELL_BITS;
 
 /**
  * Memory of the ring kernels for one chunk at a time. Spaces are lent and taken back: a WebAssembly memory reserves a
@@ -34,31 +27,30 @@ export class ChunkSpace {
   readonly target: Uint32Array;
   readonly words: Uint32Array;
   readonly values: Float32Array;
-  readonly ties: Uint32Array;
+  readonly escapes: Uint32Array;
   /** Signs of the numbers of a block. */
   readonly signs: Uint32Array;
   readonly #packing: PackingKernels;
   readonly #travelling: Uint8Array;
   readonly #tables: Uint32Array;
-  readonly #packed = new Map<Table, PackedTable>();
+  readonly #here = new Map<ColumnTable, ColumnTable>();
   readonly #block: Float64Array;
-  #used = 0;
   #rotated = false;
 
   private constructor() {
     const block = 8 * BLOCK_NUMBERS + BLOCK_NUMBERS / 8;
-    const space = new Workspace(4 * (5 * CHUNK_WORDS + TABLE_WORDS) + PACKING_SPARE + block);
+    const space = new Workspace(4 * (5 * CHUNK_WORDS + TABLES * TABLE_WORDS) + PACKING_SPARE + block);
     this.ring = ringInWasm(space) ?? ringInTypeScript;
     this.hadamard = hadamardInWasm(space) ?? hadamardInTypeScript;
     this.#packing = openPacking(space);
     this.target = space.words(CHUNK_WORDS);
     this.words = space.words(CHUNK_WORDS);
     this.values = space.floats(CHUNK_WORDS);
-    this.ties = space.words(CHUNK_WORDS);
+    this.escapes = space.words(CHUNK_WORDS);
     this.#block = space.doubles(BLOCK_NUMBERS);
     this.signs = space.words(BLOCK_NUMBERS / 32);
     this.#travelling = space.bytes(4 * CHUNK_WORDS + PACKING_SPARE);
-    this.#tables = space.words(TABLE_WORDS);
+    this.#tables = space.words(TABLES * TABLE_WORDS);
   }
 
   /** Runs `work` on chunks of at most `words` in a space of its own; what it held is erased afterwards. */
@@ -79,26 +71,16 @@ export class ChunkSpace {
   }
 
   /** A table where the noise kernel can read it; kept for the next chunk. */
-  packed(table: Table): PackedTable {
-    const known = this.#packed.get(table);
+  tableOf(table: ColumnTable): ColumnTable {
+    const known = this.#here.get(table);
     if (known !== undefined) return known;
-    const length = 2 ** table.cellBits;
-    if (this.#used + length > this.#tables.length) {
-      this.#packed.clear();
-      this.#used = 0;
-    }
-    const cells = this.#tables.subarray(this.#used, this.#used + length);
-    this.#used += length;
-    const capacity = 2 ** (32 - table.cellBits);
-    for (let i = 0; i < length; i++) {
-      const threshold = table.high[i] as number;
-      const other = (table.other[i] as number) - table.first;
-      // A full cell's threshold has a bit too many; both its values are its own, so that any other will do.
-      cells[i] = threshold === capacity ? i * capacity : other * capacity + threshold;
-    }
-    const packed = { cells, shift: 32 - table.cellBits, first: table.first };
-    this.#packed.set(table, packed);
-    return packed;
+    if (this.#here.size === TABLES) this.#here.clear();
+    const at = this.#here.size * TABLE_WORDS;
+    const cells = this.#tables.subarray(at, at + TABLE_WORDS);
+    cells.set(table.cells);
+    const here = { ...table, cells };
+    this.#here.set(table, here);
+    return here;
   }
 
   /** The low bits of words of this space next to one another; good until the next call. */

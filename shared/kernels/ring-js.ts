@@ -1,4 +1,4 @@
-import type { RingKernels } from './ring.ts';
+import { CELL_BITS, type ColumnTable, type RingKernels } from './ring.ts';
 
 /** The ring kernels in TypeScript: where there is no WebAssembly, and what the compiled ones are compared with. */
 export const ringInTypeScript: RingKernels = {
@@ -30,18 +30,23 @@ export const ringInTypeScript: RingKernels = {
       out[i] = Math.floor((values[i] as number) * scale + u);
     }
   },
-  noise(target, words, { cells, shift, first }, multiple, ties) {
-    const mask = 2 ** shift - 1;
-    let tied = 0;
+  noise(target, words, table, sign, escapes) {
+    let count = 0;
     for (let i = 0; i < words.length; i++) {
       const word = words[i] as number;
-      const entry = cells[word >>> shift] as number;
-      const bits = word & mask;
-      const threshold = entry & mask;
-      const value = first + ((bits < threshold ? word : entry) >>> shift);
-      target[i] = (target[i] as number) + Math.imul(value, multiple);
-      if (bits === threshold) ties[tied++] = i;
+      target[i] = (target[i] as number) + sign * columnSample(table, word);
+      if ((word | 0) < table.limit) escapes[count++] = i;
     }
-    return tied;
+    return count;
   },
 };
+
+const LOW_BITS = 32 - CELL_BITS;
+const LOW = 2 ** LOW_BITS - 1;
+
+/** The integer that a word stands for; of an escape, that of its own column. */
+export function columnSample({ cells, offsetBits }: ColumnTable, word: number): number {
+  const cell = cells[word >>> LOW_BITS] as number;
+  const column = ((word & LOW) < (cell & LOW) ? word : word ^ cell) >> LOW_BITS;
+  return column * 2 ** offsetBits + (word & (2 ** offsetBits - 1));
+}

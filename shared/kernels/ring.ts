@@ -1,13 +1,20 @@
 import { ringWasm } from './generated/ring.ts';
 import { instantiate, type Workspace } from './module.ts';
 
-/** An alias table of 2^(32 − shift) cells as the kernel reads it: one word a cell, so that most tables stay in first-level cache. */
-export interface PackedTable {
-  /** Index of the other value·2^shift + threshold, of each cell. */
+/** Bits of a word that choose a cell: 2^13 cells of 4 bytes fit the first-level cache, and a shift by a constant costs a quarter. */
+export const CELL_BITS = 13;
+
+/**
+ * A sampler as the noise kernel reads it: signed 32-bit words stand for integers. Of a word the first 13 bits, signed, are a column and
+ * the last k the place in it, which is column·2^k + place; where the last 19 are not below the cell's threshold, another column
+ * takes the column's place. Words below `limit` are escapes, which the host settles.
+ */
+export interface ColumnTable {
+  /** Of the column c at c mod 2^13: (c XOR the other column)·2^19 + threshold. */
   readonly cells: Uint32Array;
-  readonly shift: number;
-  /** Value of cell 0. */
-  readonly first: number;
+  /** k, at most 18. */
+  readonly offsetBits: number;
+  readonly limit: number;
 }
 
 /** Arithmetic on 32-bit words mod 2^32. Every array is a view of the workspace that came with the kernels. */
@@ -20,10 +27,10 @@ export interface RingKernels {
   /** out[i] = ⌊values[i]·scale + (words[i] + ½)/2^32⌋; |values[i]·scale| < 2^31 − 1. */
   quantise(out: Uint32Array, values: Float32Array, words: Uint32Array, scale: number): void;
   /**
-   * target[i] += multiple · the table's sample for words[i]. Positions where the word alone does not decide go to `ties`, the
-   * cell's other value having been added. @returns how many
+   * target[i] += sign · what words[i] stands for. Positions of escapes go to `escapes`, their own column having been added.
+   * @returns how many
    */
-  noise(target: Uint32Array, words: Uint32Array, table: PackedTable, multiple: number, ties: Uint32Array): number;
+  noise(target: Uint32Array, words: Uint32Array, table: ColumnTable, sign: 1 | -1, escapes: Uint32Array): number;
 }
 
 type RingFunction = 'add' | 'subtract' | 'quantise' | 'noise';
@@ -47,13 +54,12 @@ export function ringInWasm(space: Workspace): RingKernels | undefined {
       checkRoom(words, out.length);
       wasm.quantise(space.at(out), space.at(values), space.at(words), out.length, scale);
     },
-    noise(target, words, table, multiple, ties) {
+    noise(target, words, { cells, offsetBits, limit }, sign, escapes) {
       checkRoom(target, words.length);
-      checkRoom(ties, words.length);
-      checkRoom(table.cells, 2 ** (32 - table.shift));
-      const { shift, first } = table;
-      const cells = space.at(table.cells);
-      return wasm.noise(space.at(target), space.at(words), words.length, cells, shift, first, multiple, space.at(ties));
+      checkRoom(escapes, words.length);
+      checkRoom(cells, 2 ** CELL_BITS);
+      const [to, from, count] = [space.at(target), space.at(words), words.length];
+      return wasm.noise(to, from, count, space.at(cells), offsetBits, limit, sign, space.at(escapes));
     },
   };
 }

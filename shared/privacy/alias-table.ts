@@ -24,6 +24,9 @@ export const WEIGHT_BITS = 128n;
 const TOTAL = 1n << WEIGHT_BITS;
 const MOST_CELL_BITS = 17;
 
+/** Uniform 32-bit words, one after the other. */
+export type Words = () => number;
+
 /**
  * @param weights - non-negative, adding up to exactly 2^128; weights[i] is that of the integer `first + i`
  * @throws PRIVACY_TOO_LARGE when there are more than 2^17
@@ -31,34 +34,45 @@ const MOST_CELL_BITS = 17;
 export function buildAliasTable(weights: readonly bigint[], first: number): AliasTable {
   const cellBits = Math.max(1, Math.ceil(Math.log2(weights.length)));
   if (cellBits > MOST_CELL_BITS) throw privacyError('PRIVACY_TOO_LARGE', `an alias table of ${weights.length} values`);
-  const cells = 2 ** cellBits;
-  const capacity = TOTAL >> BigInt(cellBits);
-  const left = Array.from({ length: cells }, (_, i) => weights[i] ?? 0n);
-  const other = Int32Array.from({ length: cells }, (_, i) => first + i);
+  const padded = Array.from({ length: 2 ** cellBits }, (_, i) => weights[i] ?? 0n);
+  const { own, other } = aliasCells(padded, TOTAL >> BigInt(cellBits));
+  return { cellBits, first, other: other.map((i) => first + i), ...thresholds(own) };
+}
+
+/** Cells of one capacity: how much of each is its own index's, and whose the rest is. */
+export interface AliasCells {
+  readonly own: readonly bigint[];
+  readonly other: Int32Array;
+}
+
+/** @param weights - of the indices, adding up to exactly `capacity` times their number */
+export function aliasCells(weights: readonly bigint[], capacity: bigint): AliasCells {
+  const own = [...weights];
+  const other = Int32Array.from(own, (_, i) => i);
   const small: number[] = [];
   const large: number[] = [];
-  for (const [i, w] of left.entries()) (w < capacity ? small : large).push(i);
+  for (const [i, w] of own.entries()) (w < capacity ? small : large).push(i);
   for (;;) {
     const poor = small.pop();
     const rich = large.at(-1);
     if (poor === undefined || rich === undefined) break;
-    other[poor] = first + rich;
-    const remains = (left[rich] as bigint) - (capacity - (left[poor] as bigint));
-    left[rich] = remains;
+    other[poor] = rich;
+    const remains = (own[rich] as bigint) - (capacity - (own[poor] as bigint));
+    own[rich] = remains;
     if (remains < capacity) {
       large.pop();
       small.push(rich);
     }
   }
-  return { cellBits, first, other, ...thresholds(left) };
+  return { own, other };
 }
 
 /** Thresholds cut into the 32 − cellBits bits that come with the cell, 32 more and 64 more. */
-function thresholds(left: readonly bigint[]): Pick<AliasTable, 'high' | 'middle' | 'rest'> {
-  const high = new Uint32Array(left.length);
-  const middle = new Uint32Array(left.length);
-  const rest = new BigUint64Array(left.length);
-  for (const [i, threshold] of left.entries()) {
+function thresholds(own: readonly bigint[]): Pick<AliasTable, 'high' | 'middle' | 'rest'> {
+  const high = new Uint32Array(own.length);
+  const middle = new Uint32Array(own.length);
+  const rest = new BigUint64Array(own.length);
+  for (const [i, threshold] of own.entries()) {
     high[i] = Number(threshold >> 96n);
     middle[i] = Number((threshold >> 64n) & 0xffffffffn);
     rest[i] = threshold & 0xffffffffffffffffn;
@@ -66,10 +80,21 @@ function thresholds(left: readonly bigint[]): Pick<AliasTable, 'high' | 'middle'
   return { high, middle, rest };
 }
 
-/** True when the further random bits (a 32-bit word, then 64 bits) lie below the rest of the cell's threshold. */
-export function belowThreshold(table: AliasTable, cell: number, further: Uint32Array): boolean {
-  const [word = 0, a = 0, b = 0] = further;
+/** A value of the table: one word, on a tie the next 32 bits, and on another the last 64. */
+export function aliasSample(table: AliasTable, next: Words): number {
+  const shift = 32 - table.cellBits;
+  const word = next();
+  const cell = word >>> shift;
+  const bits = word & (2 ** shift - 1);
+  const threshold = table.high[cell] as number;
+  const own = bits === threshold ? belowThreshold(table, cell, next) : bits < threshold;
+  return own ? table.first + cell : (table.other[cell] as number);
+}
+
+/** True when the further random bits lie below the rest of the cell's threshold. */
+function belowThreshold(table: AliasTable, cell: number, next: Words): boolean {
+  const word = next();
   const middle = table.middle[cell] as number;
   if (word !== middle) return word < middle;
-  return ((BigInt(a) << 32n) | BigInt(b)) < (table.rest[cell] as bigint);
+  return ((BigInt(next()) << 32n) | BigInt(next())) < (table.rest[cell] as bigint);
 }

@@ -1,15 +1,15 @@
-import { type Begun, keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
+import { keystream, littleEndianWords, softwareKeystream } from '../core/keystream.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../kernels/chunk-space.ts';
-import { addSamplesOf, discreteGaussian, tablesOf } from './discrete-gaussian.ts';
+import type { Words } from './alias-table.ts';
+import { type DiscreteGaussian, discreteGaussian, settleEscapes } from './discrete-gaussian.ts';
 
 /**
  * Discrete Gaussian noise that can be made again, chunk by chunk, by whoever has its key: a client adds it, and the server
  * subtracts the surplus once it was given the key (Dordis, EuroSys 2024, §3.2).
  *
- * Chunk j is made of lane j of the AES-256-CTR keystream of the key. Sample i of the chunk takes 32-bit word i for the first
- * table and word 2^18 + i for the second (of a σ above 1024); a tie in table τ takes the first three words of block
- * 2^17 + 2^18·τ + i, the 32 bits that follow and then the last 64, high word first. Every sample has its own place: any part
- * can be made in any order, on any machine, with the same result.
+ * Chunk j is made of lane j of the AES-256-CTR keystream of the key. Sample i of the chunk takes 32-bit word i; the escapes take what
+ * further words they need from word 2^18 on, in the order of their positions. Any chunk can be made in any order, on any
+ * machine, with the same result.
  */
 export interface NoiseComponent {
   /** 32 bytes, used for nothing else. */
@@ -28,17 +28,40 @@ export type ComponentSource = (space: ChunkSpace, count: number, chunkIndex: num
 
 /** Prepares a component: its tables and its key schedule. The key may be erased when this resolves. */
 export async function componentSource({ key, sigma }: NoiseComponent): Promise<ComponentSource> {
-  const stream = await keystream(key);
+  const [stream, further] = [await keystream(key), await keystream(key)];
   const own = key.slice();
-  const tables = tablesOf(discreteGaussian(sigma));
+  const noise = discreteGaussian(sigma);
   return async (space, count, chunkIndex, sign) => {
-    const pieces = tables.map((_, t) => stream(t * CHUNK_BLOCKS, count, chunkIndex));
-    for (const [t, { table, multiple }] of tables.entries()) {
-      await (pieces[t] as Begun)(space.words.subarray(0, count));
-      const ties = (2 + 4 * t) * CHUNK_BLOCKS;
-      const tie = (i: number): Uint32Array => littleEndianWords(softwareKeystream(own, ties + i, 16, chunkIndex));
-      addSamplesOf(table, sign * multiple, space, count, tie);
+    const ahead = new Uint32Array(wordsForEscapes(noise, count));
+    const [begun, more] = [stream(0, count, chunkIndex), further(CHUNK_BLOCKS, ahead.length, chunkIndex)];
+    const words = space.words.subarray(0, count);
+    await begun(words);
+    await more(ahead);
+    const escapes = space.ring.noise(space.target, words, space.tableOf(noise.table), sign, space.escapes);
+    const next = wordsFrom(ahead, (at) => softwareKeystream(own, CHUNK_BLOCKS + at / 4, 16, chunkIndex));
+    settleEscapes(noise, space.target, words, space.escapes.subarray(0, escapes), sign, next);
+    ahead.fill(0);
+  };
+}
+
+/** Words made ahead for the escapes of `count` samples, which take 3.5 each on average: nearly always enough for a whole chunk. A multiple of 4. */
+export function wordsForEscapes({ table }: DiscreteGaussian, count: number): number {
+  const share = (table.limit + 2 ** 31) / 2 ** 32;
+  return 4 * Math.ceil(share * count);
+}
+
+/** The words made ahead, then those of one block after the other. */
+function wordsFrom(ahead: Uint32Array, block: (at: number) => Uint8Array): Words {
+  let words = ahead;
+  let first = 0;
+  let at = 0;
+  return () => {
+    if (at === words.length) {
+      first += at;
+      words = littleEndianWords(block(first));
+      at = 0;
     }
+    return words[at++] as number;
   };
 }
 

@@ -1,111 +1,210 @@
 import type { Rng } from '../core/rng.ts';
-import type { ChunkSpace } from '../kernels/chunk-space.ts';
-import { type AliasTable, belowThreshold, buildAliasTable, WEIGHT_BITS } from './alias-table.ts';
+import { CELL_BITS, type ColumnTable } from '../kernels/ring.ts';
+import { columnSample, ringInTypeScript } from '../kernels/ring-js.ts';
+import { type AliasTable, aliasCells, aliasSample, buildAliasTable, WEIGHT_BITS, type Words } from './alias-table.ts';
 import { checked } from './errors.ts';
+import { FRACTION_BITS, GaussianDensity, ONE } from './gaussian-density.ts';
 
 /**
- * The discrete Gaussian N_Z(0, σ²), P(x) ∝ e^{−x²/(2σ²)} on the integers (Canonne, Kamath, Steinke 2020), for any real
+ * The discrete Gaussian N_Z(0, σ²), P(x) ∝ ρ(x) = e^{−x²/(2σ²)} on the integers (Canonne, Kamath, Steinke 2020), for any real
  * σ. Statistical distance of a sample to the exact law: below 2^-105.
  *
- * σ ≤ 1024: one alias table with weights of 128 bits over |x| ≤ 12.5σ + 2. What is cut off is below 2^-111, what
- * rounding 2^15 weights moves below 2^-112.
+ * Rejection with a squeeze. Column h is the 2^k integers from h·2^k on; ρ is greatest in it at the `near` end and least at the
+ * far one. G = Σ_h 2^k·ρ(near_h), over |x| up to 12.5σ (beyond is less than 2^-111), is what is under a staircase above ρ. A point
+ * under it is thrown and its x is the sample when it lies below ρ, or else everything begins anew: the law is ρ's. For nearly
+ * all points no ρ is needed: S_h/2^32 of each integer's share, S_h = ⌊2^32·ρ(far_h)/G⌋, lies below ρ all over the column.
  *
- * Larger σ: x = x₁ + m·x₂ with x₁, x₂ from tables of σ₁ and σ₂, σ² = σ₁² + m²σ₂². Completing the square, P(x) is
- * e^{−x²/(2σ²)} times a sum of a Gaussian of width σ₃ = σ₁σ₂/σ over a shifted Z, which by Poisson summation is constant
- * to a factor 1 ± 2.1·e^{−2π²σ₃²} (Peikert, CRYPTO 2010, Theorem 3.1). With σ₁ = 2.2m that is below 2^-120.
+ * One 32-bit word throws the point: 13 bits a cell, k the place in the column, the others own or other column of the cell by a threshold
+ * that is exact. S_0 is a little less than said, so that the sure points are whole cells; the J cells that are left, a thousandth of
+ * all, are escapes: the point is in the rest of the staircase, where an alias table with weights of 128 bits says in which
+ * column, and further words are compared lazily with a bound on ρ, to the last bit only where that does not decide.
  *
- * Every bit comes from the Rng handed in; nothing is drawn in floating point (Mironov, CCS 2012).
+ * Every bit comes from the words handed in; nothing is drawn in floating point (Mironov, CCS 2012).
  */
 export interface DiscreteGaussian {
   readonly sigma: number;
-  readonly fine: AliasTable;
-  /** The second component, m·x₂, of a large σ. */
-  readonly coarse: { readonly table: AliasTable; readonly multiple: number } | undefined;
+  /** The sure points, and which words are escapes. */
+  readonly table: ColumnTable;
+  /** S_h of the columns from `rest.first` on, 0 where nothing is sure. */
+  readonly sure: Uint32Array;
+  /** Columns by what the staircase has above the sure points. */
+  readonly rest: AliasTable;
+  /** 1 − G·S_h/(2^32·ρ(near_h)): how far down from the staircase the sure points begin, as part of its height. */
+  readonly depth: Float64Array;
+  /** G in fixed point. */
+  readonly staircase: bigint;
 }
 
-/** Largest σ of a single table: 2^15 cells, which stay in a second-level cache. */
-const LARGEST_TABLE_SIGMA = 1024;
-/** σ₁ in multiples of m: σ₃ = 2.2·√(1 − σ₁²/σ²) ≥ 2.19, so 2π²σ₃² ≥ 94. */
-const FINE_OVER_MULTIPLE = 2.2;
-/** Fixed-point bits in which the weights are computed. */
-const FRACTION_BITS = 256n;
+const CELLS = 2 ** CELL_BITS;
+/** Bits of a word below its cell. */
+const LOW_BITS = 32 - CELL_BITS;
+/** Largest σ of columns of one integer. The cells then reach 3.5σ to each side, at which escapes are fewest for the worst σ. */
+const MOST_SIGMA_OF_ONE = CELLS / 7;
+/** Relative error allowed for what is computed in float64 before bits are compared: thousands of times what it can be. */
+const MARGIN = 2 ** -40;
+
+/** Few distinct σ are drawn from again and again, round after round: the tables of all components of a session are kept. */
+const KEPT = 24;
+const kept = new Map<number, DiscreteGaussian>();
 
 /** Prepares sampling. @param sigma - standard deviation parameter in integer units, in [0.01, 1e8] */
 export function discreteGaussian(sigma: number): DiscreteGaussian {
   checked('sigma', sigma, { min: 0.01, max: 1e8 });
-  if (sigma <= LARGEST_TABLE_SIGMA) return { sigma, fine: gaussianTable(sigma), coarse: undefined };
-  const multiple = Math.floor(Math.sqrt(sigma / FINE_OVER_MULTIPLE));
-  const fineSigma = FINE_OVER_MULTIPLE * multiple;
-  const coarseSigma = Math.sqrt(sigma - fineSigma) * (Math.sqrt(sigma + fineSigma) / multiple);
-  return { sigma, fine: gaussianTable(fineSigma), coarse: { table: gaussianTable(coarseSigma), multiple } };
+  const known = kept.get(sigma);
+  if (known !== undefined) return known;
+  const made = prepare(sigma);
+  if (kept.size >= KEPT) kept.delete(kept.keys().next().value as number);
+  kept.set(sigma, made);
+  return made;
+}
+
+function prepare(sigma: number): DiscreteGaussian {
+  let offsetBits = 0;
+  while (MOST_SIGMA_OF_ONE * 2 ** offsetBits < sigma) offsetBits++;
+  const width = 2 ** offsetBits;
+  const reach = Math.ceil((12.5 * sigma + 2) / width);
+  const density = new GaussianDensity(sigma);
+  // Column −1 − j is column j turned over, one integer further out.
+  const from = (start: number): bigint[] => density.along(start, width, reach);
+  const near = [...from(1).reverse(), ...from(0)];
+  const far = [...from(width).reverse(), ...from(width - 1)];
+  const staircase = near.reduce((sum, p) => sum + p, 0n) << BigInt(offsetBits);
+  const capacity = 1n << BigInt(LOW_BITS - offsetBits);
+  const { sure, escapes } = surePoints(far, staircase, capacity);
+  const left = near.map((p, i) => (p << 32n) - (sure[i] as bigint) * staircase);
+  return {
+    sigma,
+    table: columnTable(sure, escapes, capacity, offsetBits),
+    sure: Uint32Array.from(sure, Number),
+    rest: buildAliasTable(normalised(left), -reach),
+    depth: Float64Array.from(left, (l, i) => (l === 0n ? 0 : quotient(l, (near[i] as bigint) << 32n))),
+    staircase,
+  };
+}
+
+/** S_h of every column, and J. A cell holds `capacity` of S, and the lowest J cells hold none. */
+function surePoints(far: readonly bigint[], staircase: bigint, capacity: bigint): { sure: bigint[]; escapes: number } {
+  const reach = far.length / 2;
+  const sure = far.map((p, i) => (i < reach + CELLS / 2 ? (p << 32n) / staircase : 0n));
+  for (let escapes = 1; ; ) {
+    sure.fill(0n, 0, Math.max(0, reach - CELLS / 2 + escapes));
+    const total = sure.reduce((sum, s) => sum + s, 0n);
+    const needed = CELLS - Number(total / capacity);
+    if (needed <= escapes) {
+      sure[reach] = (sure[reach] as bigint) - (total - BigInt(CELLS - escapes) * capacity);
+      return { sure, escapes };
+    }
+    escapes = needed;
+  }
+}
+
+function columnTable(sure: readonly bigint[], escapes: number, capacity: bigint, offsetBits: number): ColumnTable {
+  const lowest = escapes - CELLS / 2;
+  const weights = Array.from({ length: CELLS - escapes }, (_, i) => sure[sure.length / 2 + lowest + i] ?? 0n);
+  const { own, other } = aliasCells(weights, capacity);
+  const cells = new Uint32Array(CELLS);
+  for (const [i, threshold] of own.entries()) {
+    const column = lowest + i;
+    const turn = (column ^ (lowest + (other[i] as number))) << LOW_BITS;
+    // A full cell's threshold has a bit too many; both its columns are its own.
+    cells[column & (CELLS - 1)] = threshold === capacity ? 0 : turn | Number(threshold << BigInt(offsetBits));
+  }
+  return { cells, offsetBits, limit: lowest * 2 ** LOW_BITS };
+}
+
+/** Weights in proportion that add up to exactly 2^128, each within 1; the largest takes the rest. */
+function normalised(parts: readonly bigint[]): bigint[] {
+  const total = parts.reduce((sum, p) => sum + p, 0n);
+  const weights = parts.map((p) => (p << WEIGHT_BITS) / total);
+  const largest = parts.reduce((best, p, i) => (p > (parts[best] as bigint) ? i : best), 0);
+  const others = weights.reduce((sum, w) => sum + w, 0n) - (weights[largest] as bigint);
+  weights[largest] = (1n << WEIGHT_BITS) - others;
+  return weights;
+}
+
+function quotient(a: bigint, b: bigint): number {
+  return Number((a << 128n) / b) / 2 ** 128;
 }
 
 /** Adds an independent sample to every element, modulo 2^32. */
 export function addNoise(noise: DiscreteGaussian, target: Uint32Array, rng: Rng): void {
-  const tie = (): Uint32Array => randomWords(rng, 3);
-  for (const { table, multiple } of tablesOf(noise)) {
-    for (let start = 0; start < target.length; start += BATCH) {
-      const part = target.subarray(start, start + BATCH);
-      addSamples(table, multiple, part, randomWords(rng, part.length), tie);
-    }
+  const escapes = new Uint32Array(BATCH);
+  for (let start = 0; start < target.length; start += BATCH) {
+    const part = target.subarray(start, start + BATCH);
+    const words = randomWords(rng, part.length);
+    const count = ringInTypeScript.noise(part, words, noise.table, 1, escapes);
+    settleEscapes(noise, part, words, escapes.subarray(0, count), 1, () => randomWords(rng, 1)[0] as number);
   }
 }
 
 /** Words drawn from the Rng at a time. */
 const BATCH = 16_384;
 
-/** What a sample is a sum of: one value of each table, times its multiple. */
-export function tablesOf({ fine, coarse }: DiscreteGaussian): { table: AliasTable; multiple: number }[] {
-  return [{ table: fine, multiple: 1 }, ...(coarse === undefined ? [] : [coarse])];
-}
-
 /**
- * Adds `multiple` times a value of the table to every element, modulo 2^32.
- * @param words - one uniform word an element
- * @param tie - three more uniform words for element i, on a tie: the next 32 bits and the last 64
+ * Puts samples where the noise kernel met escapes and added what means nothing.
+ * @param sign - what the kernel was given
+ * @param next - further uniform words, in the order of the positions
  */
-export function addSamples(
-  table: AliasTable,
-  multiple: number,
+export function settleEscapes(
+  noise: DiscreteGaussian,
   target: Uint32Array,
   words: Uint32Array,
-  tie: (i: number) => Uint32Array,
+  positions: Uint32Array,
+  sign: 1 | -1,
+  next: Words,
 ): void {
-  const { cellBits, high, other, first } = table;
-  const shift = 32 - cellBits;
-  const mask = 2 ** shift - 1;
-  for (let i = 0; i < target.length; i++) {
-    const word = words[i] as number;
-    const cell = word >>> shift;
-    const bits = word & mask;
-    const threshold = high[cell] as number;
-    let value = bits < threshold ? first + cell : (other[cell] as number);
-    if (bits === threshold && belowThreshold(table, cell, tie(i))) value = first + cell;
-    target[i] = (target[i] as number) + Math.imul(value, multiple);
+  for (const i of positions) {
+    const difference = escaped(noise, next) - columnSample(noise.table, words[i] as number);
+    target[i] = (target[i] as number) + sign * difference;
+  }
+}
+
+/** A sample, given that its first word was an escape. */
+export function escaped(noise: DiscreteGaussian, next: Words): number {
+  const { table, rest } = noise;
+  for (;;) {
+    const column = aliasSample(rest, next);
+    const offset = table.offsetBits === 0 ? 0 : next() >>> (32 - table.offsetBits);
+    const x = column * 2 ** table.offsetBits + offset;
+    if (liesBelow(noise, column, x, next)) return x;
+    const word = next() | 0;
+    if (word >= table.limit) return columnSample(table, word);
   }
 }
 
 /**
- * {@link addSamples} by the kernels: the first `count` uniform words of the space, added to the first `count` of its target.
+ * True when a point at x, uniform between the staircase and the sure points, lies below ρ: v·depth > 1 − ρ(x)/ρ(near), v uniform.
+ * One word of v decides but for one in 2^32 times or so; then 128 bits do, in fixed point.
  */
-export function addSamplesOf(
-  table: AliasTable,
-  multiple: number,
-  space: ChunkSpace,
-  count: number,
-  tie: (i: number) => Uint32Array,
-): void {
-  const { ring, target, ties } = space;
-  const packed = space.packed(table);
-  const words = space.words.subarray(0, count);
-  const tied = ring.noise(target, words, packed, multiple, ties);
-  for (const i of ties.slice(0, tied)) {
-    const cell = (words[i] as number) >>> packed.shift;
-    if (!belowThreshold(table, cell, tie(i))) continue;
-    // The kernel took the cell's other value; the further bits say its own.
-    const difference = table.first + cell - (table.other[cell] as number);
-    target[i] = (target[i] as number) + Math.imul(difference, multiple);
-  }
+export function liesBelow(noise: DiscreteGaussian, column: number, x: number, next: Words): boolean {
+  const { sigma, rest, depth, table } = noise;
+  const width = 2 ** table.offsetBits;
+  const near = column >= 0 ? column * width : (column + 1) * width - 1;
+  // Below 2^51, so exact.
+  const further = (x - near) * (x + near);
+  const most = depth[column - rest.first] as number;
+  const fall = fallen(further / (2 * sigma * sigma));
+  const word = next();
+  if (word * 2 ** -32 * most > fall * (1 + MARGIN)) return true;
+  if ((word + 1) * 2 ** -32 * most < fall * (1 - MARGIN)) return false;
+  const v = [word, next(), next(), next()].reduce((bits, w) => (bits << 32n) | BigInt(w), 0n);
+  return v * exactDepth(noise, column, near) > exactFall(sigma, further) << 128n;
+}
+
+/** 1 − e^{−y} for y = (far² − near²)/(2σ²) < 12.6/585 at most, in IEEE operations only; what is left out is below 2^-53 of it. */
+function fallen(y: number): number {
+  const further = 1 - (y / 5) * (1 - (y / 6) * (1 - y / 7));
+  return y * (1 - (y / 2) * (1 - (y / 3) * (1 - (y / 4) * further)));
+}
+
+function exactFall(sigma: number, further: number): bigint {
+  return ONE - new GaussianDensity(sigma).at(BigInt(further));
+}
+
+function exactDepth({ sigma, sure, staircase, rest }: DiscreteGaussian, column: number, near: number): bigint {
+  const points = BigInt(sure[column - rest.first] as number) * staircase;
+  const height = new GaussianDensity(sigma).at(BigInt(near) ** 2n);
+  return ONE - (points << (FRACTION_BITS - 32n)) / height;
 }
 
 /** Uniform 32-bit words. Their byte order differs between machines, which changes no distribution. */
@@ -113,66 +212,4 @@ export function randomWords(rng: Rng, count: number): Uint32Array {
   const bytes = rng.bytes(4 * count);
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Uint32Array(aligned.buffer, aligned.byteOffset, count);
-}
-
-/** Few distinct σ are drawn from again and again, round after round: the tables of all components of a session are kept. */
-const KEPT_TABLES = 24;
-const tables = new Map<number, AliasTable>();
-
-function gaussianTable(sigma: number): AliasTable {
-  const known = tables.get(sigma);
-  if (known !== undefined) return known;
-  const reach = Math.ceil(12.5 * sigma) + 2;
-  const table = buildAliasTable(gaussianWeights(sigma, reach), -reach);
-  if (tables.size >= KEPT_TABLES) tables.delete(tables.keys().next().value as number);
-  tables.set(sigma, table);
-  return table;
-}
-
-/** Weights of −reach…reach that add up to exactly 2^128, each within 1 of e^{−x²/(2σ²)}·2^128/Z (x = 0 takes the rest). */
-function gaussianWeights(sigma: number, reach: number): bigint[] {
-  const one = 1n << FRACTION_BITS;
-  const inverseVariance = invertSquare(sigma);
-  const drop = expNegative(inverseVariance);
-  // e^{−(x+1)²/2σ²} = e^{−x²/2σ²}·e^{−(2x+1)/2σ²}, whose second factor falls by e^{−1/σ²} each time.
-  let factor = expNegative(inverseVariance >> 1n);
-  let density = one;
-  const densities: bigint[] = [one];
-  for (let x = 1; x <= reach; x++) {
-    density = (density * factor) >> FRACTION_BITS;
-    factor = (factor * drop) >> FRACTION_BITS;
-    densities.push(density);
-  }
-  const total = 2n * densities.reduce((sum, p) => sum + p, 0n) - one;
-  const weights = densities.map((p) => (p << WEIGHT_BITS) / total);
-  const tail = weights.slice(1).reduce((sum, w) => sum + w, 0n);
-  weights[0] = (1n << WEIGHT_BITS) - 2n * tail;
-  return [...weights.slice(1).reverse(), ...weights];
-}
-
-/** 1/σ² in fixed point, of the exact value of the double σ. */
-function invertSquare(sigma: number): bigint {
-  // σ = numerator/2^60 exactly for σ ≥ 0.01: 52 bits below a leading bit of at least 2^-7.
-  const numerator = BigInt(Math.floor(sigma)) * (1n << 60n) + BigInt((sigma - Math.floor(sigma)) * 2 ** 60);
-  return (1n << (120n + FRACTION_BITS)) / (numerator * numerator);
-}
-
-/** e^{−x} in fixed point for x ≥ 0: Taylor series of x/2^k < 2^-8, squared k times with 64 guard bits. */
-function expNegative(x: bigint): bigint {
-  const bits = FRACTION_BITS + 64n;
-  const one = 1n << bits;
-  let reduced = x << 64n;
-  let squarings = 0;
-  while (reduced > one >> 8n) {
-    reduced >>= 1n;
-    squarings++;
-  }
-  let term = one;
-  let sum = one;
-  for (let n = 1n; term !== 0n; n++) {
-    term = -((term * reduced) >> bits) / n;
-    sum += term;
-  }
-  for (; squarings > 0; squarings--) sum = (sum * sum) >> bits;
-  return sum >> 64n;
 }

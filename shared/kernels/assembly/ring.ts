@@ -65,78 +65,107 @@ export function quantise(out: usize, values: usize, words: usize, count: usize, 
 
 // @ts-ignore: decorator of AssemblyScript
 @inline
-function cellOf(words: usize, cells: usize, shift: u32): usize {
-  return cells + (<usize>(load<u32>(words) >>> shift) << 2);
+function cellOf(words: usize, cells: usize): u32 {
+  return load<u32>(cells + (<usize>(load<u32>(words) >>> 19) << 2));
 }
 
 // @ts-ignore: decorator of AssemblyScript
 @inline
-function entriesOf(words: usize, cells: usize, shift: u32): v128 {
-  let entries = v128.load32_zero(cellOf(words, cells, shift));
-  entries = v128.load_lane<u32>(cellOf(words + 4, cells, shift), entries, 1);
-  entries = v128.load_lane<u32>(cellOf(words + 8, cells, shift), entries, 2);
-  return v128.load_lane<u32>(cellOf(words + 12, cells, shift), entries, 3);
+function cellsOf(words: usize, cells: usize): v128 {
+  let four = v128.load32_zero(cells + (<usize>(load<u32>(words) >>> 19) << 2));
+  four = v128.load_lane<u32>(cells + (<usize>(load<u32>(words, 4) >>> 19) << 2), four, 1);
+  four = v128.load_lane<u32>(cells + (<usize>(load<u32>(words, 8) >>> 19) << 2), four, 2);
+  return v128.load_lane<u32>(cells + (<usize>(load<u32>(words, 12) >>> 19) << 2), four, 3);
+}
+
+/** What four words stand for. */
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function samples(word: v128, cell: v128, width: v128, place: v128): v128 {
+  const low = i32x4.splat(0x7ffff);
+  const own = i32x4.gt_s(v128.and(cell, low), v128.and(word, low));
+  const column = i32x4.shr_s(v128.xor(word, v128.andnot(cell, own)), 19);
+  return i32x4.add(i32x4.mul(column, width), v128.and(word, place));
+}
+
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function move(target: usize, by: v128, away: bool): void {
+  const x = v128.load(target);
+  v128.store(target, away ? i32x4.sub(x, by) : i32x4.add(x, by));
+}
+
+// @ts-ignore: decorator of AssemblyScript
+@inline
+function noiseTo(
+  target: usize,
+  words: usize,
+  count: usize,
+  cells: usize,
+  offsetBits: u32,
+  limit: i32,
+  away: bool,
+  escapes: usize,
+): u32 {
+  const width = i32x4.splat(1 << offsetBits);
+  const place = i32x4.splat((1 << offsetBits) - 1);
+  const least = i32x4.splat(limit);
+  const start = words;
+  const vectors = words + ((count & ~15) << 2);
+  const end = words + (count << 2);
+  let escaped: u32 = 0;
+  while (words < vectors) {
+    const a = v128.load(words);
+    const b = v128.load(words, 16);
+    const c = v128.load(words, 32);
+    const d = v128.load(words, 48);
+    move(target, samples(a, cellsOf(words, cells), width, place), away);
+    move(target + 16, samples(b, cellsOf(words + 16, cells), width, place), away);
+    move(target + 32, samples(c, cellsOf(words + 32, cells), width, place), away);
+    move(target + 48, samples(d, cellsOf(words + 48, cells), width, place), away);
+    if (v128.any_true(i32x4.lt_s(i32x4.min_s(i32x4.min_s(a, b), i32x4.min_s(c, d)), least))) {
+      for (let at = words; at < words + 64; at += 4) {
+        if (load<i32>(at) < limit) {
+          store<u32>(escapes + (<usize>escaped << 2), <u32>((at - start) >> 2));
+          escaped++;
+        }
+      }
+    }
+    target += 64;
+    words += 64;
+  }
+  while (words < end) {
+    const word = load<u32>(words);
+    const cell = cellOf(words, cells);
+    const column = <i32>((word & 0x7ffff) < (cell & 0x7ffff) ? word : word ^ cell) >> 19;
+    const sample = (column << offsetBits) + <i32>(word & ((1 << offsetBits) - 1));
+    store<i32>(target, load<i32>(target) + (away ? -sample : sample));
+    if (<i32>word < limit) {
+      store<u32>(escapes + (<usize>escaped << 2), <u32>((words - start) >> 2));
+      escaped++;
+    }
+    target += 4;
+    words += 4;
+  }
+  return escaped;
 }
 
 /**
- * target[i] += multiple · sample(words[i]) by an alias table of 2^(32−shift) cells, each one word: the index of its other
- * value in the high bits, its threshold in the low `shift` ones. Where the word ties with the threshold the other value is
- * added and i appended to `ties`, for the host to decide. No branch depends on a sample but the rare tie.
- * @returns number of ties
+ * target[i] += sign·sample(words[i]) by a table of columns (see ../ring.ts). Positions of words below `limit` are appended to
+ * `escapes`, for the host to settle. No branch depends on a sample but on these.
+ * @returns number of escapes
  */
 export function noise(
   target: usize,
   words: usize,
   count: usize,
   cells: usize,
-  shift: u32,
-  first: i32,
-  multiple: i32,
-  ties: usize,
+  offsetBits: u32,
+  limit: i32,
+  sign: i32,
+  escapes: usize,
 ): u32 {
-  const mask: u32 = (1 << shift) - 1;
-  const low = i32x4.splat(mask);
-  const firsts = i32x4.splat(first * multiple);
-  const factor = i32x4.splat(multiple);
-  const start = words;
-  const vectors = words + ((count & ~7) << 2);
-  const end = words + (count << 2);
-  let tied: u32 = 0;
-  while (words < vectors) {
-    const wordA = v128.load(words);
-    const wordB = v128.load(words, 16);
-    const entryA = entriesOf(words, cells, shift);
-    const entryB = entriesOf(words + 16, cells, shift);
-    const bitsA = v128.and(wordA, low);
-    const bitsB = v128.and(wordB, low);
-    const thresholdA = v128.and(entryA, low);
-    const thresholdB = v128.and(entryB, low);
-    const indexA = i32x4.shr_u(v128.bitselect(wordA, entryA, i32x4.lt_s(bitsA, thresholdA)), shift);
-    const indexB = i32x4.shr_u(v128.bitselect(wordB, entryB, i32x4.lt_s(bitsB, thresholdB)), shift);
-    v128.store(target, i32x4.add(i32x4.add(v128.load(target), firsts), i32x4.mul(indexA, factor)));
-    v128.store(target, i32x4.add(i32x4.add(v128.load(target, 16), firsts), i32x4.mul(indexB, factor)), 16);
-    if (v128.any_true(v128.or(i32x4.eq(bitsA, thresholdA), i32x4.eq(bitsB, thresholdB)))) {
-      for (let at = words; at < words + 32; at += 4) {
-        if (((load<u32>(at) ^ load<u32>(cellOf(at, cells, shift))) & mask) == 0) {
-          store<u32>(ties + (<usize>tied << 2), <u32>((at - start) >> 2));
-          tied++;
-        }
-      }
-    }
-    target += 32;
-    words += 32;
-  }
-  while (words < end) {
-    const word = load<u32>(words);
-    const entry = load<u32>(cellOf(words, cells, shift));
-    const index = ((word & mask) < (entry & mask) ? word : entry) >>> shift;
-    store<i32>(target, load<i32>(target) + (first + <i32>index) * multiple);
-    if (((word ^ entry) & mask) == 0) {
-      store<u32>(ties + (<usize>tied << 2), <u32>((words - start) >> 2));
-      tied++;
-    }
-    target += 4;
-    words += 4;
-  }
-  return tied;
+  return sign < 0
+    ? noiseTo(target, words, count, cells, offsetBits, limit, true, escapes)
+    : noiseTo(target, words, count, cells, offsetBits, limit, false, escapes);
 }

@@ -4,7 +4,7 @@ import { seededRng } from '../../../shared/core/rng.ts';
 import { type FieldKernels, fieldInWasm } from '../../../shared/kernels/field.ts';
 import { evaluateInTypeScript, multiplyAddInTypeScript } from '../../../shared/kernels/field-js.ts';
 import { Workspace } from '../../../shared/kernels/module.ts';
-import { type RingKernels, ringInWasm } from '../../../shared/kernels/ring.ts';
+import { CELL_BITS, type RingKernels, ringInWasm } from '../../../shared/kernels/ring.ts';
 import { ringInTypeScript } from '../../../shared/kernels/ring-js.ts';
 
 function wasmRing(bytes: number): { ring: RingKernels; space: Workspace } {
@@ -55,31 +55,36 @@ describe('WebAssembly and TypeScript give the same bytes', () => {
     );
   });
 
-  test('noise, with many ties', () => {
+  test('noise, added and taken away, with many escapes', () => {
+    const tables = fc.record({
+      offsetBits: fc.integer({ min: 0, max: 18 }),
+      escapes: fc.integer({ min: 1, max: 2048 }),
+    });
     fc.assert(
-      fc.property(cases, fc.integer({ min: 1, max: 15 }), fc.integer(), ({ seed, count }, cellBits, multiple) => {
-        const cellCount = 2 ** cellBits;
-        const { ring, space } = wasmRing(24 * count + 4 * cellCount + 128);
-        const [target, words, ties] = [space.words(count), space.words(count), space.words(count)];
-        const cells = space.words(cellCount);
+      fc.property(cases, tables, fc.constantFrom(1, -1), ({ seed, count }, { offsetBits, escapes }, sign) => {
+        const { ring, space } = wasmRing(12 * count + 4 * 2 ** CELL_BITS + 128);
+        const [target, words, positions] = [space.words(count), space.words(count), space.words(count)];
+        const cells = space.words(2 ** CELL_BITS);
         target.set(random(`${seed} target`, count));
         words.set(random(`${seed} words`, count));
-        cells.set(random(`${seed} cells`, cellCount));
-        const shift = 32 - cellBits;
-        // Every third word hits its threshold exactly.
+        cells.set(random(`${seed} cells`, cells.length));
+        // Every third word hits its threshold exactly, every fifth is an escape or the first that is none.
         for (let i = 0; i < count; i += 3) {
-          const cell = (words[i] as number) >>> shift;
-          words[i] = cell * 2 ** shift + ((cells[cell] as number) & (2 ** shift - 1));
+          const cell = (words[i] as number) >>> 19;
+          words[i] = cell * 2 ** 19 + ((cells[cell] as number) & (2 ** 19 - 1));
         }
-        const table = { cells, shift, first: -7 };
-        const [twin, twinTies] = [target.slice(), new Uint32Array(count)];
-        const twinTied = ringInTypeScript.noise(twin, words.slice(), table, multiple, twinTies);
-        expect(ring.noise(target, words, table, multiple, ties)).toBe(twinTied);
-        expect(twinTied).toBeGreaterThanOrEqual(Math.ceil(count / 3));
+        const limit = -(2 ** 31) + escapes * 2 ** 19;
+        for (let i = 0; i < count; i += 5) words[i] = limit - (i & 1);
+        const table = { cells, offsetBits, limit };
+        const [twin, twinPositions] = [target.slice(), new Uint32Array(count)];
+        const twins = ringInTypeScript.noise(twin, words.slice(), table, sign, twinPositions);
+        const found = ring.noise(target, words, table, sign, positions);
+        expect(found).toBe(twins);
+        expect(twins).toBeGreaterThanOrEqual(Math.floor(count / 10));
         expect(target).toEqual(twin);
-        expect(ties.subarray(0, twinTied)).toEqual(twinTies.subarray(0, twinTied));
+        expect(positions.subarray(0, found)).toEqual(twinPositions.subarray(0, twins));
       }),
-      { numRuns: 40 },
+      { numRuns: 60 },
     );
   });
 
