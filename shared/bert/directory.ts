@@ -156,7 +156,9 @@ function configJson({
 /** The class that opens the weights; undefined: as the config has it. */
 function architectureOf(weights: Weights, { meanLayers }: BertConfig, pretraining: boolean): string | undefined {
   if (pretraining) return weights.has('cls.seq_relationship.weight') ? 'BertForPreTraining' : 'BertForMaskedLM';
-  return weights.has('classifier.weight') && meanLayers === undefined ? 'BertForSequenceClassification' : undefined;
+  if (!weights.has('classifier.weight')) return undefined;
+  // No class of transformers has a mean head; heads that an earlier training left behind are not what it is for.
+  return meanLayers === undefined ? 'BertForSequenceClassification' : 'BertModel';
 }
 
 function readShards(files: ModelFiles): Map<string, NamedTensor> {

@@ -9,12 +9,14 @@ import { seededRng } from '../../shared/core/rng.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
 import { readDataFiles } from '../../shared/node/data-files.ts';
+import { parseYaml } from '../../shared/node/documents.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
 import { packageRoot } from '../../shared/node/package-root.ts';
 import type { Policy } from '../../shared/participant/policy.ts';
+import { parsePlan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
-import { openTokenizer } from '../../shared/protocol/stage-model.ts';
+import { openStageModel, openTokenizer } from '../../shared/protocol/stage-model.ts';
 import { readExamples } from '../../shared/text/encode.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 import { pretrainingMetrics } from '../../shared/training/pretraining/measure.ts';
@@ -25,6 +27,7 @@ import {
   openPolicy,
   openTestBudget,
   type PlanOptions,
+  planText,
   type TestCoordinator,
   until,
 } from '../support/federation.ts';
@@ -126,7 +129,7 @@ test('none: five sites teach a checkpoint their language; it opens anywhere and 
     plan: {
       task: '{ kind: pretraining, text: text, textPer: paragraph, nextSentence: true }',
       privacy: without,
-      stages: `  - { algorithm: none, train: all, rounds: 2, local: ${local}, server: ${server} }`,
+      stages: `  - { algorithm: none, train: { layers: [1] }, rounds: 2, local: ${local}, server: ${server} }`,
     },
     policy: withoutPrivacy,
   });
@@ -180,6 +183,18 @@ test('none: five sites teach a checkpoint their language; it opens anywhere and 
   for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
   const [local2] = await predictLocally(folder, ['the privacy [MASK] is [MASK] spent.'], onnxCpuEngine());
   expect(local2?.label).toBe(filled?.label);
+  // The next plan starts here: labels this time, with the encoder that has learnt.
+  const next = parsePlan(parseYaml(planText({ from: folder }), 'next'), 'next');
+  const tuned = await openStageModel({
+    engine: onnxCpuEngine(),
+    files,
+    overlays: [],
+    plan: next,
+    stage: 0,
+    rng: seededRng('next'),
+  });
+  expect([tuned.kind, tuned.bert.trainableLayout.length]).toEqual(['labelled', 2 * (512 + 1)]);
+  await tuned.bert.dispose();
   const card = new TextDecoder().decode(files.get('README.md'));
   expect(card).toMatch(/fills in \[MASK\][\s\S]*perplexity/);
 });

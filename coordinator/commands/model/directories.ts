@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { mergeAdapter, readAdapterDirectory } from '../../../shared/bert/adapter.ts';
 import {
+  isPretraining,
   type ModelDirectory,
   type ModelFiles,
   readModelDirectory,
@@ -46,7 +47,7 @@ export function inspectCommand(): Command {
         activation: String(config.raw['hidden_act'] ?? config.hiddenAct),
         head: head === 'mean' ? `mean of layers ${(config.meanLayers ?? []).join(', ')}` : 'pooler',
         labels: weights.has('classifier.weight') ? (config.labelNames ?? []).join(', ') : '(no classifier)',
-        task: weights.has('classifier.weight') ? taskOf(model) : '(none)',
+        task: isPretraining(model) ? 'fills in [MASK]' : weights.has('classifier.weight') ? taskOf(model) : '(none)',
         tokenizer: tokenizer.size === 0 ? '(none)' : `${openTokenizer(tokenizer).vocabularySize} pieces`,
         parameters,
         float32: formatBytes(4 * parameters),

@@ -128,9 +128,12 @@ function predictCommand(): Command {
         ? await predictLocally(id, texts, onnxCpuEngine())
         : await publishedPredictions(id, texts, options);
       const terminal = openTerminal(options.json === true);
-      for (const [i, { label, scores }] of predictions.entries()) {
-        terminal.emit({ text: texts[i], label, scores });
-        terminal.say(`${label.padEnd(12)} ${(scores[label] ?? 0).toFixed(3)}  ${texts[i]?.slice(0, 100)}`);
+      for (const [i, { label, scores, masks }] of predictions.entries()) {
+        terminal.emit({ text: texts[i], label, scores, ...(masks === undefined ? {} : { masks }) });
+        // Of several masks, the one that it is least sure of.
+        const sure =
+          masks === undefined ? (scores[label] ?? 0) : Math.min(...masks.map((m) => Math.max(...Object.values(m))));
+        terminal.say(`${label.padEnd(12)} ${sure.toFixed(3)}  ${texts[i]?.slice(0, 100)}`);
       }
     });
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { mergeAdapter, readAdapterDirectory, writeAdapterDirectory } from '../../../shared/bert/adapter.ts';
 import { newBertConfig, parseBertConfig } from '../../../shared/bert/config.ts';
-import { readModelDirectory, writeModelDirectory } from '../../../shared/bert/directory.ts';
+import { isPretraining, readModelDirectory, writeModelDirectory } from '../../../shared/bert/directory.ts';
 import { type Bert, createBert, type Trainable } from '../../../shared/bert/model.ts';
 import { fromUtf8, utf8 } from '../../../shared/core/bytes.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
@@ -53,6 +53,37 @@ describe('model directory', () => {
       architectures: ['BertForSequenceClassification'],
       id2label: { 0: 'LABEL_0' },
     });
+  });
+
+  it('says which heads it is for: masked LM, pairs, or a classifier trained on top of them', () => {
+    const tensor = (name: string, shape: number[]): [string, NamedTensor] => [
+      name,
+      { name, shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) },
+    ];
+    const masked = new Map([
+      ...[...model.weights].filter(([name]) => !name.startsWith('classifier.')),
+      tensor('cls.predictions.transform.dense.weight', [2, 2]),
+      tensor('cls.predictions.decoder.weight', [2, 2]),
+    ]);
+    const written = (weights: Map<string, NamedTensor>, more: object) =>
+      readModelDirectory(writeModelDirectory({ ...model, weights, ...more }));
+    const language = written(masked, { pretraining: true });
+    expect(language.config.raw['architectures']).toEqual(['BertForMaskedLM']);
+    // A copy of the tied weights would be opened in the place of the trained ones.
+    expect(language.weights.has('cls.predictions.decoder.weight')).toBe(false);
+    expect(isPretraining(language)).toBe(true);
+    const pairs = written(new Map([...masked, tensor('cls.seq_relationship.weight', [2, 2])]), { pretraining: true });
+    expect(pairs.config.raw['architectures']).toEqual(['BertForPreTraining']);
+    const classifier = new Map([...language.weights, tensor('classifier.weight', [2, 2])]);
+    for (const [meanLayers, named] of [
+      [undefined, 'BertForSequenceClassification'],
+      [[0, 2], 'BertModel'],
+    ] as const) {
+      const head = meanLayers === undefined ? 'pooler' : 'mean';
+      const tuned = written(classifier, { head, config: { ...language.config, meanLayers } });
+      expect(tuned.config.raw['architectures']).toEqual([named]);
+      expect(isPretraining(tuned)).toBe(false);
+    }
   });
 
   it('reads shards by their index', () => {
