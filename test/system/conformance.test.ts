@@ -36,3 +36,14 @@ test('a runner counts what holds, names what does not, and says what it cannot r
       out: expect.stringContaining(`${path} cannot be checked`),
     });
 });
+
+test('a directory of cases is checked case by case, and one that is refused is named', async () => {
+  const { code, out } = await run('bert', 'test/vectors/bert-variants');
+  const lines = out.trim().split('\n');
+  expect(code).toBe(1);
+  expect(lines.at(-1)).toMatch(/^\d{4} passed, 1 failed /);
+  expect(lines.filter((line) => line.startsWith('FAILED'))).toEqual([
+    expect.stringMatching(/lora-embeddings: the tensor \S+lora_embedding_A is of no module that can be adapted here$/),
+  ]);
+  expect(lines.some((line) => /^\S+ of \S+ {2}lora-stabilised: logits$/.test(line))).toBe(true);
+});
