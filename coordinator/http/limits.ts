@@ -2,6 +2,10 @@
 export const HTTP_LIMITS = {
   /** Server-sent event streams open at once; each holds a socket and one pending event per run and round. */
   eventStreams: 256,
+  /** Pieces of an upload that one participant sends at once, each held whole until it is stored; an honest one sends one. */
+  uploadsInFlight: 8,
+  /** Milliseconds in which a new connection has to say hello; one that does not only holds a socket. */
+  helloMs: 60_000,
   /** Predictions computed at once; the engine is shared with training's evaluation. */
   predictionsInFlight: 8,
   /** Ledger entries in one page of the JSON twin. */

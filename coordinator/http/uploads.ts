@@ -7,6 +7,7 @@ import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { CoordinatorService } from '../service.ts';
 import { participantOf } from './auth.ts';
 import type { HttpErrorCode } from './errors.ts';
+import { HTTP_LIMITS } from './limits.ts';
 import { parseAs } from './requests.ts';
 
 const positive = z
@@ -27,7 +28,7 @@ const path = z.object({
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'X-Content-SHA256 is the body’s SHA-256 in lower-case hex');
 
 /**
- * PUT /runs/{run}/rounds/{round}.{attempt}/uploads/{index}: one piece of a masked update; sending it again is no harm. HEAD
+ * PUT /runs/{run}/rounds/{round}.{attempt}/uploads/{index}: one piece of a masked update; sending the same again is no harm. HEAD
  * says which piece is there, for a client whose connection broke.
  */
 export function uploadsRouter(service: CoordinatorService, received: (bytes: number) => void): Router {
@@ -37,8 +38,25 @@ export function uploadsRouter(service: CoordinatorService, received: (bytes: num
     response.locals.session = participantOf(service, request);
     next();
   };
+  const sending = new Map<string, number>();
+  const fewAtOnce: RequestHandler = (_request, response, next) => {
+    const { clientId } = response.locals.session as { clientId: string };
+    const now = sending.get(clientId) ?? 0;
+    if (now >= HTTP_LIMITS.uploadsInFlight) {
+      throw new TacitError<HttpErrorCode>('BUSY', `${now} pieces of this participant are on their way already`, {
+        fix: 'Send one after the other.',
+      });
+    }
+    sending.set(clientId, now + 1);
+    response.once('close', () => {
+      const left = (sending.get(clientId) as number) - 1;
+      if (left === 0) sending.delete(clientId);
+      else sending.set(clientId, left);
+    });
+    next();
+  };
   const raw = express.raw({ type: () => true, limit: LIMITS.chunkBytes, inflate: false });
-  router.put('/runs/:run/rounds/:session/uploads/:index', participant, raw, async (request, response) => {
+  router.put('/runs/:run/rounds/:session/uploads/:index', participant, fewAtOnce, raw, async (request, response) => {
     const place = placeOf(request, response);
     const { index } = place;
     const bytes: unknown = request.body;

@@ -31,6 +31,7 @@ import {
   toWireError,
   type Welcome,
 } from '../../shared/protocol/messages.ts';
+import { HTTP_LIMITS } from '../http/limits.ts';
 
 /** One live connection of a participant. */
 export interface Connection {
@@ -59,7 +60,13 @@ export interface ParticipantHub {
 }
 
 /** socket.io in front of the hub: parses, authenticates, acknowledges; decides nothing. */
-export function attachGateway(http: HttpServer, hub: ParticipantHub, rng: Rng, log: Logger): Server {
+export function attachGateway(
+  http: HttpServer,
+  hub: ParticipantHub,
+  rng: Rng,
+  log: Logger,
+  helloMs: number = HTTP_LIMITS.helloMs,
+): Server {
   const server = new Server(http, {
     transports: ['websocket'],
     perMessageDeflate: false,
@@ -68,11 +75,11 @@ export function attachGateway(http: HttpServer, hub: ParticipantHub, rng: Rng, l
     pingInterval: 10_000,
     pingTimeout: 10_000,
   });
-  server.of('/participants').on('connection', (socket) => serve(socket, hub, rng, log));
+  server.of('/participants').on('connection', (socket) => serve(socket, hub, rng, log, helloMs));
   return server;
 }
 
-function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void {
+function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger, helloMs: number): void {
   const challenge: Challenge = challengeSchema.parse({
     protocol: PROTOCOL_VERSION,
     nonce: base64(rng.bytes(32)),
@@ -127,7 +134,11 @@ function serve(socket: Socket, hub: ParticipantHub, rng: Rng, log: Logger): void
       return { ok: false, error: toWireError(error) };
     }
   };
+  const silent = setTimeout(() => {
+    if (clientId === undefined) connection.close('no hello came');
+  }, helloMs);
   socket.on('disconnect', () => {
+    clearTimeout(silent);
     if (clientId !== undefined) hub.gone(clientId, connection);
   });
   connection.send('challenge', challenge);

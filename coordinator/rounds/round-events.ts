@@ -11,8 +11,17 @@ export type RoundEvent =
       readonly config: SecaggConfig;
       readonly roster: readonly { clientId: string; publicKey: string }[];
     }
+  /** A piece of a client's upload is durable. `sha256` is of the piece as it came, `blob` names what is stored of it. */
+  | {
+      readonly type: 'chunk';
+      readonly clientId: string;
+      readonly index: number;
+      readonly sha256: string;
+      readonly blob: string;
+    }
   | { readonly type: 'event'; readonly at: number; readonly event: ServerEvent };
 
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const clientMessage = z.enum(CLIENT_MESSAGES).exclude(['masked']);
 /** What clients sent is checked by its signature each time it is heard, also when it is heard again. */
 export const roundEvent: z.ZodType<RoundEvent> = z.discriminatedUnion('type', [
@@ -29,6 +38,13 @@ export const roundEvent: z.ZodType<RoundEvent> = z.discriminatedUnion('type', [
       deadlines: z.looseObject({ advertiseMs: z.number() }),
     }),
     roster: z.array(z.object({ clientId: z.string(), publicKey: z.base64().length(44) })),
+  }),
+  z.object({
+    type: z.literal('chunk'),
+    clientId: z.string(),
+    index: z.number().int().min(0),
+    sha256: hash,
+    blob: hash,
   }),
   z.object({
     type: z.literal('event'),

@@ -1,9 +1,12 @@
+import { concat, utf8 } from '../../shared/core/bytes.ts';
 import type { Clock } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
+import { sha256, sha256Hex } from '../../shared/core/hash.ts';
 import type { Signer } from '../../shared/core/signing.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
 import type { SecaggFrame } from '../../shared/protocol/messages.ts';
 import type { RoundPhase, RoundView } from '../../shared/protocol/views.ts';
+import type { SecaggErrorCode } from '../../shared/secagg/errors.ts';
 import { addInto, removeMasks } from '../../shared/secagg/mask.ts';
 import {
   CLIENT_MESSAGES,
@@ -54,6 +57,13 @@ interface Place {
   readonly index: number;
 }
 
+/** Bytes of what stands before a chunk in the store. */
+const LABEL_BYTES = 32;
+
+function placeOf({ clientId, index }: Pick<Place, 'clientId' | 'index'>): string {
+  return `${clientId}/${index}`;
+}
+
 const PHASE_VIEW: Readonly<Record<Phase, RoundPhase>> = {
   advertise: 'training',
   shares: 'shares',
@@ -70,7 +80,9 @@ export class RoundSession {
   readonly #ports: RoundPorts;
   readonly #log: EventLog<RoundEvent>;
   readonly #accumulator: Uint32Array;
-  readonly #chunks = new Map<string, string>();
+  /** What is kept of uploads, by client and place; a fold of the stream. */
+  readonly #chunks = new Map<string, { readonly sha256: string; readonly blob: string }>();
+  readonly #keeping = new Map<string, Promise<unknown>>();
   readonly #marks: Partial<Record<RoundPhase, number>> = {};
   readonly #openedAt: number;
   readonly config: SecaggConfig;
@@ -165,9 +177,9 @@ export class RoundSession {
   }
 
   /**
-   * Keeps one chunk of a masked upload, durably. Another one for the same place replaces it: only what the signed manifest
-   * lists will be added.
-   * @throws ROUND_CLOSED, MESSAGE_INVALID
+   * Keeps one chunk of a masked upload, durably. The same again is a retransmission; another one for its place is refused: what
+   * a client has under its masks is one thing.
+   * @throws ROUND_CLOSED, MESSAGE_INVALID, SECAGG_EQUIVOCATION
    */
   async acceptChunk(upload: Place & { readonly bytes: Uint8Array }): Promise<string> {
     const { config } = this;
@@ -179,23 +191,49 @@ export class RoundSession {
         { where: 'upload' },
       );
     }
-    const place = `${upload.clientId}/${upload.index}`;
+    const place = placeOf(upload);
+    const mine = (this.#keeping.get(place) ?? Promise.resolve()).then(() => this.#keep(upload));
+    this.#keeping.set(
+      place,
+      mine.catch(() => undefined),
+    );
+    return mine;
+  }
+
+  async #keep({ clientId, index, bytes }: Place & { readonly bytes: Uint8Array }): Promise<string> {
+    const place = placeOf({ clientId, index });
+    const sha256 = sha256Hex(bytes);
     const before = this.#chunks.get(place);
-    const sha256 = await this.#ports.store.putBlob(upload.bytes);
-    this.#chunks.set(place, sha256);
-    if (before !== undefined && before !== sha256) await this.#ports.store.deleteBlob(before);
+    if (before?.sha256 === sha256) return sha256;
+    if (before !== undefined) {
+      throw new TacitError<SecaggErrorCode>('SECAGG_EQUIVOCATION', `${clientId} sent another chunk ${index} before`, {
+        where: 'upload',
+      });
+    }
+    const blob = await this.#ports.store.putBlob(concat(this.#labelOf(place), bytes));
+    await this.#log.append({ type: 'chunk', clientId, index, sha256, blob });
+    this.#chunks.set(place, { sha256, blob });
     return sha256;
   }
 
-  /** SHA-256 of the chunk that is kept at a place of a client's upload, since this process began. @throws ROUND_CLOSED */
+  /**
+   * Stands before a chunk in the store. Blobs are named by their content and chunks are deleted after the round: without it a
+   * client could send as a chunk what the store has for another reason, the weights for one, and have that deleted.
+   */
+  #labelOf(place: string): Uint8Array {
+    return sha256(utf8(`${this.#log.stream}\0${place}`));
+  }
+
+  /** SHA-256 of the chunk that is kept at a place of a client's upload. @throws ROUND_CLOSED */
   heldChunk(place: Place): string | undefined {
     this.#checkUploads(place);
-    return this.#chunks.get(`${place.clientId}/${place.index}`);
+    return this.#chunks.get(placeOf(place))?.sha256;
   }
 
   #checkUploads({ round, attempt, clientId }: Place): void {
     const { config } = this;
-    const open = round === config.round && attempt === config.attempt && this.#state.phase === 'masked';
+    const same = round === config.round && attempt === config.attempt;
+    const open = same && !this.#closed && this.#state.phase === 'masked';
     if (!open || !config.cohort.includes(clientId)) {
       throw new TacitError<ProtocolErrorCode>('ROUND_CLOSED', 'this round takes no upload from this client now', {
         where: `${round}.${attempt}`,
@@ -239,16 +277,13 @@ export class RoundSession {
 
   /** Forgets the uploads once the round's result, or its end, is durable elsewhere. */
   async deleteUploads(): Promise<void> {
-    for (const { body } of this.#state.answers.masked.values()) {
-      for (const chunk of body.chunks) await this.#ports.store.deleteBlob(chunk);
-    }
-    for (const chunk of this.#chunks.values()) await this.#ports.store.deleteBlob(chunk);
+    for (const { blob } of this.#chunks.values()) await this.#ports.store.deleteBlob(blob);
   }
 
   async #uploaded(clientId: string, manifest: unknown): Promise<void> {
     const body = openManifestOrUndefined(this.#state, clientId, manifest);
     for (const [index, sha256] of (body?.chunks ?? []).entries()) {
-      if ((await this.#ports.store.blobSize(sha256)) !== chunkLength(this.config, index)) {
+      if (this.#chunks.get(placeOf({ clientId, index }))?.sha256 !== sha256) {
         throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', `chunk ${index} has not arrived`, {
           where: 'masked',
           fix: 'Upload it, then send the manifest again.',
@@ -264,11 +299,26 @@ export class RoundSession {
       if (this.#closed) return;
       const at = this.#ports.clock.now();
       await this.#log.append({ type: 'event', at, event });
-      await this.#apply(event, at, true);
+      await this.#applyOrAbort(event, at, true);
       this.#ports.changed();
     });
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  /** A sum that an upload is in by half is no sum: whatever fails after an event was written ends the session. */
+  async #applyOrAbort(event: ServerEvent, at: number, live: boolean): Promise<void> {
+    try {
+      await this.#apply(event, at, live);
+    } catch (error) {
+      if (!(error instanceof TacitError)) {
+        this.#closed = true;
+        clearTimeout(this.#timer);
+        this.#fail(error);
+        throw error;
+      }
+      this.cancel(error.code, error.message);
+    }
   }
 
   async #apply(event: ServerEvent, at: number, live: boolean): Promise<void> {
@@ -282,9 +332,12 @@ export class RoundSession {
   /** What was done before is not done again. Who has something to say now is asked with `frameFor`, once for all ways to get here. */
   async #replay(first: readonly ServerEffect[], events: readonly RoundEvent[]): Promise<void> {
     for (const effect of first) await this.#carryOut(effect, false);
-    for (const entry of events) if (entry.type === 'event') await this.#apply(entry.event, entry.at, false);
+    for (const entry of events) {
+      if (entry.type === 'chunk') this.#chunks.set(placeOf(entry), entry);
+      if (entry.type === 'event' && !this.#closed) await this.#applyOrAbort(entry.event, entry.at, false);
+    }
     const { phase } = this.#state;
-    if (phase !== 'finished' && phase !== 'aborted') this.#arm(phase, this.#deadlineOf(phase));
+    if (!this.#closed && phase !== 'finished' && phase !== 'aborted') this.#arm(phase, this.#deadlineOf(phase));
   }
 
   async #carryOut(effect: ServerEffect, live: boolean): Promise<void> {
@@ -300,7 +353,7 @@ export class RoundSession {
         if (live) this.#ports.ejected(effect.clientId, effect.code, effect.reason);
         return;
       case 'add':
-        return this.#add(effect.manifest);
+        return this.#add(effect.clientId, effect.manifest);
       case 'unmask':
         return removeMasks(this.#accumulator, effect);
       case 'finished':
@@ -322,10 +375,12 @@ export class RoundSession {
     }
   }
 
-  async #add(manifest: MessageBody<'masked'>): Promise<void> {
-    for (const [index, sha256] of manifest.chunks.entries()) {
+  async #add(clientId: string, manifest: MessageBody<'masked'>): Promise<void> {
+    for (const index of manifest.chunks.keys()) {
       const [begin] = chunkRange(this.config, index);
-      addInto(this.#accumulator, await this.#ports.store.getBlob(sha256), begin, this.config.ringBits);
+      const { blob } = this.#chunks.get(placeOf({ clientId, index })) as { blob: string };
+      const stored = await this.#ports.store.getBlob(blob);
+      addInto(this.#accumulator, stored.subarray(LABEL_BYTES), begin, this.config.ringBits);
     }
   }
 
