@@ -17,7 +17,14 @@ import {
   type Signed,
 } from '../../shared/secagg/messages.ts';
 import { messageFor, openManifest, serverReduce, startServer } from '../../shared/secagg/server.ts';
-import type { NoiseLeft, Phase, ServerEffect, ServerEvent, ServerState } from '../../shared/secagg/server-state.ts';
+import type {
+  NoiseLeft,
+  Phase,
+  ServerEffect,
+  ServerEvent,
+  ServerState,
+  ServerStep,
+} from '../../shared/secagg/server-state.ts';
 import { chunkLength, chunkRange, uploadBytes } from '../../shared/secagg/upload-shape.ts';
 import { EventLog } from '../../shared/store/log.ts';
 import type { Store } from '../../shared/store/port.ts';
@@ -58,7 +65,7 @@ interface Place {
 }
 
 /** Bytes of what stands before a chunk in the store. */
-const LABEL_BYTES = 32;
+export const LABEL_BYTES = 32;
 
 function placeOf({ clientId, index }: Pick<Place, 'clientId' | 'index'>): string {
   return `${clientId}/${index}`;
@@ -293,13 +300,18 @@ export class RoundSession {
     await this.#happen({ kind: 'uploaded', from: clientId, manifest });
   }
 
-  /** Durable first, then the state, then the effects; one after the other. */
+  /**
+   * Durable first, then the state, then the effects; one after the other. What changes nothing is not written down: whoever
+   * repeats itself, or has no seat any more, fills no disk.
+   */
   #happen(event: ServerEvent): Promise<void> {
     const done = this.#queue.then(async () => {
       if (this.#closed) return;
+      const step = serverReduce(this.#state, event);
+      if (step.state === this.#state && step.effects.length === 0) return;
       const at = this.#ports.clock.now();
       await this.#log.append({ type: 'event', at, event });
-      await this.#applyOrAbort(event, at, true);
+      await this.#takeOrAbort(step, at, true);
       this.#ports.changed();
     });
     this.#queue = done.catch(() => undefined);
@@ -307,9 +319,9 @@ export class RoundSession {
   }
 
   /** A sum that an upload is in by half is no sum: whatever fails after an event was written ends the session. */
-  async #applyOrAbort(event: ServerEvent, at: number, live: boolean): Promise<void> {
+  async #takeOrAbort(step: ServerStep, at: number, live: boolean): Promise<void> {
     try {
-      await this.#apply(event, at, live);
+      await this.#take(step, at, live);
     } catch (error) {
       if (!(error instanceof TacitError)) {
         this.#closed = true;
@@ -321,12 +333,11 @@ export class RoundSession {
     }
   }
 
-  async #apply(event: ServerEvent, at: number, live: boolean): Promise<void> {
+  async #take({ state, effects }: ServerStep, at: number, live: boolean): Promise<void> {
     const before = this.#state.phase;
-    const step = serverReduce(this.#state, event);
-    this.#state = step.state;
-    if (before !== step.state.phase) this.#mark(before, at);
-    for (const effect of step.effects) await this.#carryOut(effect, live);
+    this.#state = state;
+    if (before !== state.phase) this.#mark(before, at);
+    for (const effect of effects) await this.#carryOut(effect, live);
   }
 
   /** What was done before is not done again. Who has something to say now is asked with `frameFor`, once for all ways to get here. */
@@ -334,7 +345,8 @@ export class RoundSession {
     for (const effect of first) await this.#carryOut(effect, false);
     for (const entry of events) {
       if (entry.type === 'chunk') this.#chunks.set(placeOf(entry), entry);
-      if (entry.type === 'event' && !this.#closed) await this.#applyOrAbort(entry.event, entry.at, false);
+      if (entry.type === 'event' && !this.#closed)
+        await this.#takeOrAbort(serverReduce(this.#state, entry.event), entry.at, false);
     }
     const { phase } = this.#state;
     if (!this.#closed && phase !== 'finished' && phase !== 'aborted') this.#arm(phase, this.#deadlineOf(phase));

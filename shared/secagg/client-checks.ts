@@ -177,8 +177,7 @@ export function checkSignatures(
   for (const message of messages) {
     const { body } = open('consistent', message, ({ clientId }) => {
       const entry = survivors.has(clientId) ? roster.get(clientId) : undefined;
-      if (entry === undefined || valid.has(clientId))
-        refuse('SECAGG_SIGNATURES', `a signature by ${clientId} does not count`, 'signatures');
+      if (entry === undefined) refuse('SECAGG_SIGNATURES', `a signature by ${clientId} does not count`, 'signatures');
       return entry.publicKey;
     });
     checkSession(body, expected.session, expected.sid);

@@ -100,7 +100,7 @@ export function serverReduce(state: ServerState, event: ServerEvent): ServerStep
     case 'uploaded':
       return settle(onAnswer(state, event.from, 'masked', event.manifest));
     case 'gone':
-      if (!state.cohort.has(event.from)) return { state, effects: [] };
+      if (!state.cohort.has(event.from) || state.gone.has(event.from)) return { state, effects: [] };
       return settle({ state: { ...state, gone: new Set(state.gone).add(event.from) }, effects: [] });
     case 'deadline':
       return event.phase === state.phase ? closePhase(state, []) : { state, effects: [] };

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LABEL_BYTES } from '../../coordinator/rounds/round-session.ts';
 import { LIMITS } from '../../shared/core/limits.ts';
 import { openSqliteStore } from '../../shared/node/store/sqlite.ts';
 import type { Store } from '../../shared/store/port.ts';
@@ -67,9 +68,14 @@ function mortal(store: Store): Store {
     // The third chunk of round 2 (each client has one): in the middle of the uploads.
     putBlob: async (bytes) => {
       const sha256 = await store.putBlob(bytes);
-      if (instant === 'upload' && bytes.length === uploadBytes && ++uploads === 5 + 3) die();
+      if (instant === 'upload' && bytes.length === uploadBytes + LABEL_BYTES && ++uploads === 5 + 3) die();
       // Each client has four whole chunks and a shorter one: the seventh of round 2 is inside somebody's upload.
-      if (instant === 'inside an upload' && bytes.length === LIMITS.chunkBytes && ++wholeChunks === 5 * 4 + 7) die();
+      if (
+        instant === 'inside an upload' &&
+        bytes.length === LIMITS.chunkBytes + LABEL_BYTES &&
+        ++wholeChunks === 5 * 4 + 7
+      )
+        die();
       return sha256;
     },
     read: (...args) => store.read(...args),

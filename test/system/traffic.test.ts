@@ -1,6 +1,9 @@
 import { createConnection, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readModelFiles } from '../../coordinator/models/model-files.ts';
+import type { RoundEvent } from '../../coordinator/rounds/round-events.ts';
+import { LABEL_BYTES } from '../../coordinator/rounds/round-session.ts';
+import { sha256Hex } from '../../shared/core/hash.ts';
 import { systemRng } from '../../shared/core/rng.ts';
 import { prepareMail } from '../../shared/node/datasets/spam-assassin.ts';
 import { onnxCpuEngine } from '../../shared/node/engines.ts';
@@ -185,14 +188,21 @@ function watched(index: number): TrainerFactory {
   };
 }
 
-/** Bytes of every masked upload, by the signed manifests. */
+/** Bytes of every masked upload, each of one chunk, by the signed manifests. */
 async function uploads(): Promise<Uint8Array[]> {
   const out: Uint8Array[] = [];
   for (const stream of await store.streams(`round/${runId}/`)) {
+    const kept = new Map<string, string>();
     for (const { text } of await store.read(stream)) {
-      const { event } = JSON.parse(text) as { event?: { kind: string; manifest: { body: { chunks: string[] } } } };
-      if (event?.kind !== 'uploaded') continue;
-      for (const sha256 of event.manifest.body.chunks) out.push(await store.getBlob(sha256));
+      const entry = JSON.parse(text) as RoundEvent;
+      if (entry.type === 'chunk') kept.set(entry.sha256, entry.blob);
+      if (entry.type !== 'event' || entry.event.kind !== 'uploaded') continue;
+      const { body } = entry.event.manifest as { body: { chunks: string[] } };
+      for (const sha256 of body.chunks) {
+        const bytes = (await store.getBlob(kept.get(sha256) as string)).subarray(LABEL_BYTES);
+        expect(sha256Hex(bytes)).toBe(sha256);
+        out.push(bytes);
+      }
     }
   }
   return out;

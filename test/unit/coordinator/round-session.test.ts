@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RoundOutcome, RoundSession } from '../../../coordinator/rounds/round-session.ts';
 import { TacitError } from '../../../shared/core/errors.ts';
 import { seededRng } from '../../../shared/core/rng.ts';
@@ -14,7 +14,10 @@ import { configOf, identity, names, noisedFor, rosterOf, serverSigner } from '..
 /** The coordinator's side of uploads, with real clients and a store that a test may break. */
 
 const n = 5;
-const config = configOf({ n, dimension: 7, chunkBytes: 16 });
+const day = 86_400_000;
+/** No deadline comes in a test. */
+const deadlines = { advertiseMs: day, sharesMs: day, maskedMs: day, consistentMs: day, unmaskMs: day };
+const config = { ...configOf({ n, dimension: 7, chunkBytes: 16 }), deadlines };
 const five = names(n);
 const [c1, c2, c3] = five as [string, string, string];
 const { round, attempt } = config;
@@ -104,6 +107,7 @@ let round1: Round;
 beforeEach(async () => {
   round1 = await new Round().masked();
 });
+afterEach(() => round1.session.cancel('RUN_STOPPED', 'the test is over'));
 
 describe('what a client may put in the place of a chunk', () => {
   test('what the store has for another reason, the weights for one, is not deleted with the uploads', async () => {
@@ -149,6 +153,23 @@ describe('what a client may put in the place of a chunk', () => {
       await expect(round1.put(c3, index, new Uint8Array(length))).rejects.toEqual(coded('MESSAGE_INVALID'));
     await expect(round1.put('stranger', 0, new Uint8Array(16))).rejects.toEqual(coded('ROUND_CLOSED'));
   });
+});
+
+test('whoever repeats itself, or has lost its seat, fills no disk', async () => {
+  const stream = RoundSession.streamOf(config.run, round, attempt);
+  await round1.upload(c1);
+  const garbage = { body: { much: 'x'.repeat(10_000) }, signature: '' };
+  await expect(round1.say(c3, 'consistent', garbage)).rejects.toEqual(coded('SECAGG_WRONG_PHASE'));
+  const before = await round1.store.head(stream);
+  for (let i = 0; i < 10; i++) {
+    await round1.say(c1, 'masked', round1.manifests.get(c1) as Signed);
+    await expect(round1.say(c3, 'consistent', garbage)).rejects.toEqual(coded('SECAGG_WRONG_PHASE'));
+    round1.session.gone(c2);
+    await expect(round1.say('stranger', 'advertise', garbage)).resolves.toBeUndefined();
+  }
+  await round1.put(c2, 0);
+  // c2 went once, and one of its chunks came.
+  expect(await round1.store.head(stream)).toBe(before + 2);
 });
 
 describe('over a restart', () => {

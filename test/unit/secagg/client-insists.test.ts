@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { base64, fromBase64 } from '../../../shared/core/bytes.ts';
 import { clientReduce } from '../../../shared/secagg/client.ts';
+import type { ClientRecord } from '../../../shared/secagg/client-checks.ts';
 import { type MessageBody, type SecaggConfig, type Signed, signMessage } from '../../../shared/secagg/messages.ts';
 import { Puppets } from '../../support/secagg-puppets.ts';
 import { configOf, identity, names } from '../../support/secagg-session.ts';
@@ -127,6 +128,17 @@ describe('M0', () => {
     await puppets.start(c1, config(after), { last, seed: 'again' });
     expect(puppets.code(c1)).toBe(code);
   });
+
+  test.each([
+    [{ round: 2, attempt: 3 }, 'SECAGG_REPLAY'],
+    [{ round: 3, attempt: 1 }, undefined],
+  ])('after an answer in round 2.2, %o: %s', async (after, code) => {
+    const puppets = new Puppets();
+    await puppets.start(c1, config({ round: 2, attempt: 2 }));
+    const joined = puppets.get(c1).record as ClientRecord;
+    await puppets.start(c1, config(after), { last: { ...joined, step: 'answered' }, seed: 'again' });
+    expect(puppets.code(c1)).toBe(code);
+  });
 });
 
 const lies: readonly [step: Parameters<typeof at>[0], what: string, lie: Lie, code: string][] = [
@@ -204,6 +216,42 @@ describe('what the server says', () => {
     expect(puppets.get(c1).said.size).toBe(said);
   });
 
+  test('an advertisement of another session, or by a stranger', async () => {
+    const changed = (by: string, change: object): Lie =>
+      keys(six, ([own, second, ...rest]) => {
+        const body = { ...(second?.body as MessageBody<'advertise'>), ...change };
+        return [own as Signed, signMessage('advertise', body, identity(by)), ...rest];
+      });
+    for (const [lie, code] of [
+      [changed(c2, { session: other }), 'SECAGG_WRONG_SESSION'],
+      [changed('stranger', { clientId: 'client-0015' }), 'SECAGG_ROSTER'],
+    ] as const) {
+      const puppets = await at('advertised');
+      await lie(puppets);
+      expect(puppets.code(c1)).toBe(code);
+    }
+  });
+
+  test('members that would be enough for the threshold, but not for the minimum cohort', async () => {
+    const puppets = await at('shared', 5);
+    await without('client-005', 'client-006')(puppets);
+    expect(puppets.code(c1)).toBe('SECAGG_COHORT_TOO_SMALL');
+  });
+
+  test('of who survived it opens the seed, of who dropped the key, and never both', async () => {
+    const puppets = await at('uploaded');
+    const five = six.slice(0, 5);
+    const list = [];
+    for (const id of five) list.push(await puppets.askToSign(id, five));
+    await puppets.askToUnmask(c1, list);
+    expect(
+      puppets
+        .body(c1, 'unmask')
+        .shares.map(({ of, kind }) => [of, kind])
+        .sort(),
+    ).toEqual([...five.map((id) => [id, 'seed']), ['client-006', 'key']]);
+  });
+
   test('a signature by a client that is not in the set', async () => {
     const puppets = await at('uploaded');
     const list = [];
@@ -257,6 +305,17 @@ describe('what its own shell says', () => {
     const event = { kind: 'masked', chunks: Array.from({ length: chunks }, () => other) } as const;
     const { state } = clientReduce(puppets.get(c1).state, event);
     expect(state.progress).toMatchObject({ step: 'aborted', code: 'SECAGG_WRONG_PHASE' });
+  });
+
+  test('an upload of another number of chunks', async () => {
+    const puppets = await at('uploaded');
+    const { state } = puppets.get(c1);
+    if (state.progress.step !== 'uploaded') throw new Error(state.progress.step);
+    const masking = { ...state, progress: { ...state.progress, step: 'masking' } } as const;
+    for (const chunks of [[], [other], [other, other, other]]) {
+      const step = clientReduce(masking, { kind: 'masked', chunks });
+      expect(step.state.progress).toMatchObject({ step: 'aborted', code: 'SECAGG_SHAPE' });
+    }
   });
 
   test('cancelled: nothing of its secrets is left, and nothing is said any more', async () => {
