@@ -2,13 +2,12 @@ import { isoTime } from '../../shared/core/clock.ts';
 import { TacitError } from '../../shared/core/errors.ts';
 import { shuffle } from '../../shared/core/rng.ts';
 import type { ProtocolErrorCode } from '../../shared/protocol/errors.ts';
+import { leastCohort } from '../../shared/protocol/plan.ts';
 import type { RunJournal } from '../runs/run-journal.ts';
 import { standingConsents } from '../runs/run-log.ts';
 import { survivorsNeeded } from './round-config.ts';
 
 const WAIT_MS = 100;
-/** Secure aggregation is not opened for fewer. */
-const LEAST_COHORT = 5;
 
 /** Chooses who takes part in a round, and waits while too few are here. */
 export class CohortAssembly {
@@ -40,8 +39,7 @@ export class CohortAssembly {
     const { ports, record } = this.#journal;
     const { plan } = record.terms;
     const until = ports.clock.now() + plan.deadlines.join;
-    const wanted =
-      record.roundsCounted === 0 ? plan.clients.minimum : Math.max(LEAST_COHORT, plan.secureAggregation.minimumCohort);
+    const wanted = record.roundsCounted === 0 ? plan.clients.minimum : leastCohort(plan);
     try {
       while (!givenUp()) {
         const { here, counted } = this.#ready();

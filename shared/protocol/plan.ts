@@ -265,6 +265,15 @@ function trainedHeadProblems({ task, stages }: Plan): string[] {
   );
 }
 
+/**
+ * Fewest clients that a round is opened for: n ≥ 5, n ≥ n_min, and n − T_c ≥ 4, with which the threshold ⌊(n + T_c)/2⌋ + 1 has
+ * three honest shares.
+ */
+export function leastCohort({ secureAggregation }: Pick<Plan, 'secureAggregation'>): number {
+  const { minimumCohort, colluders } = secureAggregation;
+  return Math.max(5, minimumCohort, colluders + 4);
+}
+
 function cohortProblems(plan: Plan): string[] {
   const problems: string[] = [];
   const { minimumCohort, colluders, maximumCohort } = plan.secureAggregation;
@@ -278,12 +287,17 @@ function cohortProblems(plan: Plan): string[] {
   }
   if (minimumCohort > plan.clients.minimum) {
     problems.push(
-      `secureAggregation.minimumCohort ${minimumCohort} is more than clients.minimum ${plan.clients.minimum}: no round could end`,
+      `secureAggregation.minimumCohort ${minimumCohort} is more than clients.minimum ${plan.clients.minimum}: no round could end; at most ${plan.clients.minimum}, or more clients`,
     );
   }
   if (minimumCohort - colluders < 3) {
     problems.push(
-      `secureAggregation: with ${colluders} colluder(s) of a cohort of ${minimumCohort}, fewer than 3 honest clients hide in the sum`,
+      `secureAggregation: with ${colluders} colluder(s) of a cohort of ${minimumCohort}, fewer than 3 honest clients hide in the sum; at most ${minimumCohort - 3} colluder(s), or a minimumCohort of at least ${colluders + 3}`,
+    );
+  }
+  if (plan.clients.minimum - colluders < 4) {
+    problems.push(
+      `secureAggregation: with ${colluders} colluder(s) of ${plan.clients.minimum} clients, fewer than 3 honest shares stand before a secret; at most ${plan.clients.minimum - 4} colluder(s), or a clients.minimum of at least ${colluders + 4}`,
     );
   }
   return problems;

@@ -6,12 +6,13 @@ import type { LoraSpec } from '../../../shared/bert/types.ts';
 import { parseYaml } from '../../../shared/node/documents.ts';
 import { sentItems } from '../../../shared/participant/items.ts';
 import { checkTerms, commitTerms, siloMechanism, stageMechanism } from '../../../shared/protocol/commitment.ts';
-import { labelsOf, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
+import { labelsOf, leastCohort, type Plan, parsePlan } from '../../../shared/protocol/plan.ts';
 import { recordColumns } from '../../../shared/protocol/plan-columns.ts';
 import { trainInWords, weightingOf } from '../../../shared/protocol/plan-stage.ts';
 import { recomputeCertificate } from '../../../shared/protocol/recompute.ts';
 import { trainableOf } from '../../../shared/protocol/stage-model.ts';
 import type { Terms } from '../../../shared/protocol/terms.ts';
+import { sharingParameters } from '../../../shared/secagg/parameters.ts';
 import { layoutOf } from '../../../shared/tensor/layout.ts';
 import { planText } from '../../support/federation.ts';
 
@@ -348,4 +349,39 @@ test('a word that is missing is said to be missing, a wrong one with those there
   expect(message).toMatch(/; model: is missing; task: is missing; .*stages: is missing/);
   expect(message).toMatch(/privacy\.unit: is missing or not one of '?record'?, '?person'?, '?client'?, '?none'?/);
   expect(message).not.toContain('undefined');
+});
+
+describe('a cohort in which secrets are not safe is refused, with what would be allowed', () => {
+  const changed = (secureAggregation: string, minimum: number) => () =>
+    parsePlan(
+      parseYaml(
+        planText({ minimum }).replace('{ minimumCohort: 4, colluders: 1, ringBits: 32 }', secureAggregation),
+        'p',
+      ),
+      'p',
+    );
+
+  test.each([
+    ['{ minimumCohort: 4, colluders: 2 }', 9, /at most 1 colluder\(s\), or a minimumCohort of at least 5/],
+    ['{ minimumCohort: 5, colluders: 2 }', 5, /at most 1 colluder\(s\), or a clients\.minimum of at least 6/],
+    ['{ minimumCohort: 6, colluders: 1 }', 5, /at most 5, or more clients/],
+  ])('%s of %i clients', (secureAggregation, minimum, allowed) => {
+    expect(changed(secureAggregation, minimum)).toThrow(
+      expect.objectContaining({ code: 'PLAN_CLAIM_FALSE', message: expect.stringMatching(allowed) }),
+    );
+  });
+
+  test.each([
+    ['{ minimumCohort: 4, colluders: 1 }', 9],
+    ['{ minimumCohort: 5, colluders: 2 }', 9],
+    ['{ minimumCohort: 5, colluders: 2 }', 6],
+  ])('%s of %i clients: what was allowed, down to the smallest round', (secureAggregation, minimum) => {
+    const allowed = changed(secureAggregation, minimum)();
+    const cohortSize = leastCohort(allowed);
+    expect(cohortSize).toBeLessThanOrEqual(minimum);
+    const { colluders } = allowed.secureAggregation;
+    expect(sharingParameters({ cohortSize, colluders, minimumCohort: cohortSize }).threshold).toBeLessThanOrEqual(
+      cohortSize,
+    );
+  });
 });

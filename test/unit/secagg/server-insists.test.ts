@@ -40,6 +40,7 @@ const keysOf = (s: Session, id: string): MessageBody<'advertise'> =>
   s.clients.get(id)?.sent[0]?.signed.body as MessageBody<'advertise'>;
 
 const rows: readonly [what: string, attack: () => Promise<Session>, code: string][] = [
+  ['keys in another’s name', advertise(() => ({ clientId: c1 })), 'SECAGG_MALFORMED'],
   ['keys for another session', advertise(() => ({ session: other })), 'SECAGG_WRONG_SESSION'],
   ['shares for another session', () => lying('shares', () => ({ session: other })), 'SECAGG_WRONG_SESSION'],
   ['shares for another sid', () => lying('shares', () => ({ sid: other })), 'SECAGG_WRONG_SESSION'],
