@@ -63,6 +63,7 @@ const rows: readonly [what: string, attack: () => Promise<Session>, code: string
   ['an upload in other chunks', masked(({ chunkBytes }) => ({ chunkBytes: chunkBytes + 4 })), 'SECAGG_SHAPE'],
   ['an upload in more chunks', masked(({ chunks }) => ({ chunks: [...chunks, other] })), 'SECAGG_SHAPE'],
   ['an upload for another sid', masked(() => ({ sid: other })), 'SECAGG_WRONG_SESSION'],
+  ['a signature on another set', () => lying('consistent', () => ({ survivorsHash: other })), 'SECAGG_SURVIVORS'],
   ['two answers about one neighbour', unmask((l) => [...l.slice(1), l[1]]), 'SECAGG_MALFORMED'],
   ['an answer too few', unmask((l) => l.slice(1)), 'SECAGG_MALFORMED'],
   [
