@@ -37,6 +37,8 @@ export function createOnnxEngine(ort: Ort, options: OnnxEngineOptions = {}): Eng
     intraOpNumThreads: options.threads ?? 1,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
+    // Planned memory would be one more block as large as all intermediate values, made in the second run, and colder.
+    enableMemPattern: false,
     logSeverityLevel: 3,
     // Idle pool threads would otherwise spin and take the core from the other clients of this machine.
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
