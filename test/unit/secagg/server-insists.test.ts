@@ -51,6 +51,7 @@ const rows: readonly [what: string, attack: () => Promise<Session>, code: string
   ['another’s mask key', advertise((_, s) => ({ maskKey: keysOf(s, c1).maskKey })), 'SECAGG_DUPLICATE'],
   ['another’s channel key for masks', advertise((_, s) => ({ maskKey: keysOf(s, c1).channelKey })), 'SECAGG_DUPLICATE'],
   ['boxes of swapped holders', shares((list) => [...list].reverse()), 'SECAGG_MALFORMED'],
+  ['no box for the last holder', shares((list) => list.slice(0, -1)), 'SECAGG_MALFORMED'],
   ['a box too many', shares((list) => [...list, ...list.slice(-1)]), 'SECAGG_MALFORMED'],
   ['a box cut short', shares((l) => l.map((e) => (e.to === c1 ? { ...e, box: 'AAAA' } : e))), 'SECAGG_MALFORMED'],
   ['a box for itself', shares((l) => l.map((e) => (e.to === c3 ? { ...e, box: l[0]?.box } : e))), 'SECAGG_MALFORMED'],
@@ -65,6 +66,7 @@ const rows: readonly [what: string, attack: () => Promise<Session>, code: string
   ['an upload for another sid', masked(() => ({ sid: other })), 'SECAGG_WRONG_SESSION'],
   ['a signature on another set', () => lying('consistent', () => ({ survivorsHash: other })), 'SECAGG_SURVIVORS'],
   ['two answers about one neighbour', unmask((l) => [...l.slice(1), l[1]]), 'SECAGG_MALFORMED'],
+  ['all answers, and one of them again', unmask((l) => [...l, l[0]]), 'SECAGG_MALFORMED'],
   ['an answer too few', unmask((l) => l.slice(1)), 'SECAGG_MALFORMED'],
   [
     'an answer about a stranger',
