@@ -32,7 +32,7 @@ it('gives the directory back when the work on its store fails', async () => {
 
 it('is given back by the system when its process is killed; the address it left misleads nobody', async () => {
   const dir = await makeDir();
-  const module = JSON.stringify(join(packageRoot, 'dist/coordinator/data-dir-lock.js'));
+  const module = JSON.stringify(join(packageRoot, 'dist/coordinator/store/data-dir-lock.js'));
   const program = `const { lockDataDir } = await import(${module}); await lockDataDir(${JSON.stringify(dir)}, 'http://gone'); process.stdout.write('held'); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
