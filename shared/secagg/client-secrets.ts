@@ -115,7 +115,7 @@ export function openInbox(opening: Opening): Map<string, HeldShares | undefined>
   neighbours.forEach(({ peer, position: dealer }, i) => {
     const item = body.shares[i];
     if (item === undefined || item.from !== peer.clientId) throw wrongBoxes();
-    const x = graph.holders(dealer).indexOf(position) + 1;
+    const x = graph.shareOf(dealer, position);
     const secret = sharedSecret(channel.secretKey, bytes(peer.channelKey));
     const key = channelKey(secret, context, peer.clientId, clientId);
     const shares = openShares(bytes(item.box), x, key, surplus);

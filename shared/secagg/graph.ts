@@ -12,12 +12,19 @@ export interface Graph {
    * x = j + 1.
    */
   holders(position: number): readonly number[];
+  /** That x of `holder`, one of the holders of `position`, without their list. */
+  shareOf(position: number, holder: number): number;
 }
 
 /** Everybody with everybody. */
 export function completeGraph(size: number): Graph {
   const all = Array.from({ length: size }, (_, i) => i);
-  return { size, neighbours: (position) => all.filter((other) => other !== position), holders: () => all };
+  return {
+    size,
+    neighbours: (position) => all.filter((other) => other !== position),
+    holders: () => all,
+    shareOf: (_, holder) => holder + 1,
+  };
 }
 
 /**
@@ -51,7 +58,19 @@ export function hararyGraph(size: number, degree: number, sid: Uint8Array): Grap
       return list;
     };
   };
-  return { size, neighbours: kept(false), holders: kept(true) };
+  return {
+    size,
+    neighbours: kept(false),
+    holders: kept(true),
+    shareOf(position, holder) {
+      const at = place[position] as number;
+      let x = 1;
+      for (let step = -degree / 2; step <= degree / 2; step++) {
+        if ((order[(at + step + size) % size] as number) < holder) x++;
+      }
+      return x;
+    },
+  };
 }
 
 /** The session's graph: complete when the degree reaches everybody who is there. */

@@ -37,9 +37,9 @@ function checkUnmask(group: Group, answers: Answers, from: string, body: Message
   checks.checkAnswers(body, due, opened !== undefined);
   for (const answer of body.shares) {
     if (answer.kind === 'complaint') continue;
-    const j = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position);
-    const dealt = answers.shares.get(answer.of)?.body.shares[j] as MessageBody<'shares'>['shares'][number];
-    const label = { sid: group.sid, from: answer.of, to: from, x: j + 1 };
+    const x = group.graph.shareOf(group.positions.get(answer.of) as number, position);
+    const dealt = answers.shares.get(answer.of)?.body.shares[x - 1] as MessageBody<'shares'>['shares'][number];
+    const label = { sid: group.sid, from: answer.of, to: from, x };
     const { kind } = answer;
     checks.checkShare(label, kind, answer, bytes(kind === 'seed' ? dealt.seedCommitment : dealt.keyCommitment));
     if (kind === 'seed' && answer.surplus !== null && opened !== undefined) {

@@ -42,7 +42,7 @@ function inboxOf(group: Group, answers: Answers, to: string): MessageBody<'inbox
   return group.graph.neighbours(position).flatMap((p) => {
     const dealer = (group.peers[p] as MessageBody<'advertise'>).clientId;
     if (!group.membersSet.has(dealer)) return [];
-    const entry = answers.shares.get(dealer)?.body.shares[group.graph.holders(p).indexOf(position)];
+    const entry = answers.shares.get(dealer)?.body.shares[group.graph.shareOf(p, position) - 1];
     if (entry === undefined) return [];
     const { to: _, ...dealt } = entry;
     return [{ from: dealer, ...dealt }];

@@ -45,7 +45,7 @@ function collect(group: Group, given: Given): Map<string, Opened> {
       const secret = opened.get(answer.of) as Opened;
       if (answer.kind === 'complaint') secret.complaints.push(holder);
       else {
-        const x = group.graph.holders(group.positions.get(answer.of) as number).indexOf(position) + 1;
+        const x = group.graph.shareOf(group.positions.get(answer.of) as number, position);
         secret.shares.push({ x, share: bytes(answer.share) });
         if (answer.kind === 'seed' && answer.surplus !== null)
           secret.surplus.push({ x, share: bytes(answer.surplus.share) });

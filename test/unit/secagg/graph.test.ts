@@ -36,6 +36,10 @@ describe('graphs', () => {
     expect(sets.every((set, position) => !set.has(position))).toBe(true);
     expect(sets.every((set, position) => [...set].every((other) => sets[other]?.has(position)))).toBe(true);
     expect(graph.holders(3)).toEqual([...graph.neighbours(3), 3].sort((x, y) => x - y));
+    for (const position of [0, 3, size - 1])
+      expect(graph.holders(position).map((h) => graph.shareOf(position, h) - 1)).toEqual(
+        [...(sets[position] ?? []), 0].map((_, j) => j),
+      );
     expect(reachable(graph)).toBe(size);
   });
 
@@ -49,6 +53,11 @@ describe('graphs', () => {
   test('a degree that reaches everybody is the complete graph', () => {
     expect(sessionGraph(6, 5, sid).holders(3)).toEqual(completeGraph(6).holders(3));
     expect(sessionGraph(20, 32, sid).neighbours(3)).toHaveLength(19);
+    expect(
+      completeGraph(6)
+        .holders(3)
+        .map((h) => completeGraph(6).shareOf(3, h)),
+    ).toEqual([1, 2, 3, 4, 5, 6]);
   });
 });
 
