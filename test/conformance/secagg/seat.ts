@@ -154,13 +154,17 @@ export class Seat {
     await fault?.act(tools);
   }
 
-  /** The last phase closes with enough answers, and connections break: what came after, or not at all, is no refusal. */
+  /**
+   * The last phase closes with enough answers, connections break, and a seat that stops breaks off its own uploads (AbortError):
+   * what came after, or not at all, is no refusal.
+   */
   async #watched<T>(say: () => Promise<T>): Promise<T> {
     try {
       return await say();
     } catch (error) {
       const code = errorCode(error) ?? String(error);
-      if (code !== 'CONNECTION_LOST' && code !== 'ROUND_CLOSED') this.refusals.push(code);
+      const stopped = error instanceof Error && error.name === 'AbortError';
+      if (!stopped && code !== 'CONNECTION_LOST' && code !== 'ROUND_CLOSED') this.refusals.push(code);
       throw error;
     }
   }
