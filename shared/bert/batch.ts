@@ -74,8 +74,25 @@ export function meanMask(attentionMask: Int32Array, tokens: number): Float32Arra
   return out;
 }
 
+/** Which rows of a unit share a row of an embedding table, as its norms need them. Of one record no two have one position. */
+export function sharedTableRows(
+  { inputIds, tokenTypeIds }: Pick<TokenBatch, 'inputIds' | 'tokenTypeIds'>,
+  { tokens }: BatchShape,
+  recordsPerUnit: number,
+  padTokenId: number | undefined,
+): [string, Float32Array][] {
+  const rows = tokens * recordsPerUnit;
+  const pieces = inputIds.map((id) => (id === padTokenId ? -1 : id));
+  const positions = inputIds.map((_, i) => i % tokens);
+  return [
+    ['sameToken', sameKeys(pieces, rows)],
+    ['sameType', sameKeys(tokenTypeIds, rows)],
+    ...(recordsPerUnit > 1 ? [['samePosition', sameKeys(positions, rows)] as [string, Float32Array]] : []),
+  ];
+}
+
 /** 1 where two rows of a unit have the same key, [U,S,S]; keys below 0 equal nothing, not even themselves. */
-export function sameKeys(keys: ArrayLike<number>, rowsPerUnit: number): Float32Array {
+function sameKeys(keys: ArrayLike<number>, rowsPerUnit: number): Float32Array {
   const units = keys.length / rowsPerUnit;
   const out = new Float32Array(units * rowsPerUnit * rowsPerUnit);
   let at = 0;

@@ -1,6 +1,6 @@
 import { TacitError } from '../core/errors.ts';
 import type { Graph } from '../engine/graph.ts';
-import { attentionBias, type BatchShape, checkTokens, meanMask, sameKeys, targetsOf } from './batch.ts';
+import { attentionBias, type BatchShape, checkTokens, meanMask, sharedTableRows, targetsOf } from './batch.ts';
 import { dropoutMasks } from './dropout-masks.ts';
 import { embed, scatter } from './embeddings.ts';
 import type { BertErrorCode } from './errors.ts';
@@ -148,7 +148,7 @@ class SequenceBert extends StoredModel implements Bert {
     const norms = new Float32Array(plain ? 0 : units);
     const fetches = new Map([['losses', losses]]);
     if (!plain) fetches.set('norms', norms);
-    const squaredNorms = kind === 'private+detail' ? this.#detailFetches(fetches, units) : undefined;
+    const squaredNorms = kind === 'private+detail' ? this.store.squaredNormFetches(fetches, units) : undefined;
     const embedded = this.#gradientFetches(fetches, clippedSum, shape);
     const { graph, step } = await this.#program(kind, shape, {
       records: this.#records(batch),
@@ -183,24 +183,8 @@ class SequenceBert extends StoredModel implements Bert {
       throw new TacitError<BertErrorCode>('BERT_BATCH_INVALID', `l2Clip must be above 0, not ${l2Clip}`);
     feeds.set('clip', Float32Array.of(l2Clip));
     if (!this.store.trains(wordEmbedding)) return;
-    const rows = shape.tokens * this.#records(batch);
-    const pad = this.config.padTokenId;
-    feeds.set(
-      'sameToken',
-      sameKeys(
-        batch.inputIds.map((id) => (id === pad ? -1 : id)),
-        rows,
-      ),
-    );
-    feeds.set('sameType', sameKeys(batch.tokenTypeIds, rows));
-    if (this.#records(batch) > 1)
-      feeds.set(
-        'samePosition',
-        sameKeys(
-          batch.inputIds.map((_, i) => i % shape.tokens),
-          rows,
-        ),
-      );
+    const shared = sharedTableRows(batch, shape, this.#records(batch), this.config.padTokenId);
+    for (const [name, rows] of shared) feeds.set(name, rows);
   }
 
   /** Gradients of dense parameters are written straight into their place in the flat sum. */
@@ -219,17 +203,6 @@ class SequenceBert extends StoredModel implements Bert {
       (views.get(name) as Float32Array).fill(0),
     ) as [Float32Array, Float32Array, Float32Array];
     scatter(gradient, { ...this.store.tables(), word, position, type }, batch, shape.tokens);
-  }
-
-  #detailFetches(fetches: Map<string, Float32Array>, units: number): Map<string, Float32Array> {
-    const out = new Map<string, Float32Array>();
-    for (const name of this.store.parameters.keys()) {
-      if (!this.store.trains(name)) continue;
-      const squares = new Float32Array(units);
-      fetches.set(`squared:${name}`, squares);
-      out.set(this.store.outName(name), squares);
-    }
-    return out;
   }
 
   #classifier(): Classifier {

@@ -3,7 +3,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
 import type { Weights } from '../tensor/named.ts';
-import { attentionBias, type BatchShape, checkTokens, sameKeys } from './batch.ts';
+import { attentionBias, type BatchShape, checkTokens, sharedTableRows } from './batch.ts';
 import type { BertConfig } from './config.ts';
 import { dropoutMasks } from './dropout-masks.ts';
 import { addRow, embed, scatter } from './embeddings.ts';
@@ -204,7 +204,7 @@ class PretrainingBert extends StoredModel implements Pretraining {
     const fetches = new Map([['maskedLosses', maskedLosses]]);
     if (this.#options.nextSentence) fetches.set('nextLosses', nextLosses);
     if (kind !== 'plain') fetches.set('norms', norms);
-    const squaredNorms = kind === 'private+detail' ? this.#detail(fetches, norms.length) : undefined;
+    const squaredNorms = kind === 'private+detail' ? this.store.squaredNormFetches(fetches, norms.length) : undefined;
     const host = this.#gradientFetches(fetches, sum, shape, slots, kind);
     const { graph, step } = await this.#program(kind, shape, slots, recordsPerUnit, options.dropoutSeed !== undefined);
     if (options.dropoutSeed !== undefined)
@@ -251,27 +251,10 @@ class PretrainingBert extends StoredModel implements Pretraining {
     shape: BatchShape,
     recordsPerUnit: number,
   ): void {
-    const pad = this.#options.config.padTokenId;
-    const rows = shape.tokens * recordsPerUnit;
-    const tokens = batch.inputIds.map((id) => (id === pad ? -1 : id));
-    feeds.set('ids', batch.inputIds).set(
-      'notPad',
-      Float32Array.from(tokens, (id) => (id === -1 ? 0 : 1)),
-    );
-    feeds.set('sameToken', sameKeys(tokens, rows)).set('sameType', sameKeys(batch.tokenTypeIds, rows));
-    const position = batch.inputIds.map((_, i) => i % shape.tokens);
-    if (recordsPerUnit > 1) feeds.set('samePosition', sameKeys(position, rows));
-  }
-
-  #detail(fetches: Map<string, Float32Array>, units: number): ReadonlyMap<string, Float32Array> {
-    const out = new Map<string, Float32Array>();
-    for (const name of this.store.parameters.keys()) {
-      if (!this.store.trains(name)) continue;
-      const squares = new Float32Array(units);
-      fetches.set(`squared:${name}`, squares);
-      out.set(this.store.outName(name), squares);
-    }
-    return out;
+    const { padTokenId } = this.#options.config;
+    for (const [name, rows] of sharedTableRows(batch, shape, recordsPerUnit, padTokenId)) feeds.set(name, rows);
+    const notPad = Float32Array.from(batch.inputIds, (id) => (id === padTokenId ? 0 : 1));
+    feeds.set('ids', batch.inputIds).set('notPad', notPad);
   }
 
   /** Gradients go straight into the sum, but for what the host adds to the tables of embeddings. */

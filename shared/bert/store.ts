@@ -120,6 +120,17 @@ export class ParameterStore {
     throw new TacitError('TENSOR_SHAPE', `into has ${into.length} elements, the layout ${this.layout.length}`);
   }
 
+  /** Asks for each trained parameter's squared norms, one a unit; by the layout's names. */
+  squaredNormFetches(fetches: Map<string, Float32Array>, units: number): ReadonlyMap<string, Float32Array> {
+    const out = new Map<string, Float32Array>();
+    for (const [name, outName] of this.#trainableNames) {
+      const squares = new Float32Array(units);
+      fetches.set(`squared:${name}`, squares);
+      out.set(outName, squares);
+    }
+    return out;
+  }
+
   tables(): EmbeddingTables {
     return {
       word: this.data(wordEmbedding),

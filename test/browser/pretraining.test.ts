@@ -1,33 +1,19 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import { launchChromium } from '../support/chromium.ts';
-import {
-  createTestRun,
-  madeUpMail,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-} from '../support/federation.ts';
+import { createTestRun, madeUpMail, startParticipant } from '../support/federation.ts';
+import { sharedSite } from '../support/shared-site.ts';
 import { openPage, requirePages } from './open-pages.ts';
 
 let browser: Browser;
-let site: TestCoordinator;
-const participants: TestParticipant[] = [];
+const site = sharedSite(3);
+const { participants } = site;
 
 beforeAll(async () => {
   requirePages();
   browser = await launchChromium();
-  site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 3);
 });
-afterAll(async () => {
-  for (const p of participants) p.stop();
-  await browser.close();
-  await site.close();
-});
+afterAll(() => browser.close());
 
 test('a browser pre-trains on a text file without labels, and both pages say what is learnt', async () => {
   const train = '{ lora: { rank: 2, alpha: 4, targets: [query, value], layers: [1] } }';

@@ -5,36 +5,20 @@ import { join } from 'node:path';
 import { unzipSync, zipSync } from 'fflate';
 import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createMemoryStore } from '../../shared/store/memory.ts';
 import { launchChromium } from '../support/chromium.ts';
-import {
-  createTestRun,
-  jsonLines,
-  madeUpMail,
-  openTestBudget,
-  planText,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-} from '../support/federation.ts';
+import { createTestRun, jsonLines, madeUpMail, planText, startParticipant } from '../support/federation.ts';
+import { sharedSite } from '../support/shared-site.ts';
 import { axeProblems, openPage, requirePages, screenshot } from './open-pages.ts';
 
 let browser: Browser;
-let site: TestCoordinator;
-const participants: TestParticipant[] = [];
+const site = sharedSite(20);
+const { participants } = site;
 
 beforeAll(async () => {
   requirePages();
   browser = await launchChromium();
-  site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 20);
 });
-afterAll(async () => {
-  for (const p of participants) p.stop();
-  await browser.close();
-  await site.close();
-});
+afterAll(() => browser.close());
 
 /** The command line's own verify and reconcile accept what the browser saved, and refuse it once a byte is changed. */
 async function reconciles(saved: Download, run: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { unzipSync } from 'fflate';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { accountOf, accountZip } from '../../client-browser/worker/account.ts';
 import { base64 } from '../../shared/core/bytes.ts';
 import { type Signer, signerFromSeed } from '../../shared/core/signing.ts';
@@ -15,29 +15,16 @@ import { clientIdOf } from '../../shared/protocol/messages.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, startParticipant, type TestParticipant, until } from '../support/federation.ts';
+import { sharedSite } from '../support/shared-site.ts';
 
 const store = createMemoryStore();
-let site: TestCoordinator;
+const site = sharedSite(6, store);
+const { participants } = site;
 let run: { readonly id: string; readonly link: string };
-const participants: TestParticipant[] = [];
 
 beforeAll(async () => {
-  site = await startTestCoordinator({ store });
-  await openTestBudget(site.coordinator, 6);
   run = await createTestRun(site.coordinator, { rounds: 5 });
-});
-afterAll(async () => {
-  for (const p of participants) p.stop();
-  await site.close();
 });
 
 const join = (index: number, more: { store?: Store; signer?: Signer; link?: string; organisation?: string } = {}) => {

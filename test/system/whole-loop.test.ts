@@ -1,38 +1,23 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
 import { peekCheckpoint } from '../../shared/ledger/checkpoint.ts';
 import { ALGORITHM, formatVkey, verifierKey } from '../../shared/ledger/keys.ts';
 import { LedgerReader } from '../../shared/ledger/reader.ts';
 import { verifyBundle } from '../../shared/ledger/verify.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
-import { createMemoryStore } from '../../shared/store/memory.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, startParticipant, until } from '../support/federation.ts';
+import { sharedSite } from '../support/shared-site.ts';
 
-let site: TestCoordinator;
-let participants: TestParticipant[] = [];
+const site = sharedSite(4);
+const { participants } = site;
 let run: { id: string; link: string };
 
 beforeAll(async () => {
-  site = await startTestCoordinator({ store: createMemoryStore() });
-  await openTestBudget(site.coordinator, 4);
   run = await createTestRun(site.coordinator, { rounds: 3, loraRounds: 1 });
-  participants = [1, 2, 3, 4, 5].map((index) => startParticipant({ link: run.link, index }));
+  for (const index of [1, 2, 3, 4, 5]) participants.push(startParticipant({ link: run.link, index }));
   await until(() => site.coordinator.run(run.id)?.state === 'finished', 'the run to finish');
   await Promise.all(participants.map((p) => p.ended));
 }, 300_000);
-
-afterAll(async () => {
-  for (const p of participants) p.stop();
-  await site.close();
-});
 
 test('a run of two stages ends with a published model', () => {
   const view = site.coordinator.run(run.id);

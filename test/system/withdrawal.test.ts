@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { systemRng } from '../../shared/core/rng.ts';
 import { signerFromSeed } from '../../shared/core/signing.ts';
 import { exportBundle } from '../../shared/ledger/bundle.ts';
@@ -14,29 +14,16 @@ import { clientIdOf } from '../../shared/protocol/messages.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { createMemoryStore } from '../../shared/store/memory.ts';
 import type { Store } from '../../shared/store/port.ts';
-import {
-  createTestRun,
-  openTestBudget,
-  startParticipant,
-  startTestCoordinator,
-  type TestCoordinator,
-  type TestParticipant,
-  until,
-} from '../support/federation.ts';
+import { createTestRun, startParticipant, type TestParticipant, until } from '../support/federation.ts';
+import { sharedSite } from '../support/shared-site.ts';
 
-let site: TestCoordinator;
 let run: { readonly id: string; readonly link: string };
-const participants: TestParticipant[] = [];
 const store = createMemoryStore();
+const site = sharedSite(6, store);
+const { participants } = site;
 
 beforeAll(async () => {
-  site = await startTestCoordinator({ store });
-  await openTestBudget(site.coordinator, 6);
   run = await createTestRun(site.coordinator, { rounds: 4, minimum: 6 });
-});
-afterAll(async () => {
-  for (const p of participants) p.stop();
-  await site.close();
 });
 
 const withdraw = ({ store: own, signer }: Pick<TestParticipant, 'store' | 'signer'>, reason = 'the board decided so') =>
