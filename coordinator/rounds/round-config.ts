@@ -4,7 +4,7 @@ import type { Plan } from '../../shared/protocol/plan.ts';
 import { sentBound } from '../../shared/protocol/plan-stage.ts';
 import { encodeWeightsManifest } from '../../shared/protocol/weights-manifest.ts';
 import { type RosterEntry, rosterHash, type SecaggConfig } from '../../shared/secagg/messages.ts';
-import { sharingParameters } from '../../shared/secagg/parameters.ts';
+import { sharingParameters, signaturesNeeded } from '../../shared/secagg/parameters.ts';
 import { chunkBytesOf } from '../../shared/secagg/upload-shape.ts';
 import type { RunJournal } from '../runs/run-journal.ts';
 import { type RunRecord, standingConsents } from '../runs/run-log.ts';
@@ -12,10 +12,17 @@ import { type RunRecord, standingConsents } from '../runs/run-log.ts';
 /** Everything that a session's participants must agree on before the first key goes out. Allows what it names to be downloaded. */
 export async function roundConfig(
   journal: RunJournal,
-  at: { readonly stage: number; readonly round: number; readonly attempt: number; readonly cohort: readonly string[] },
+  at: {
+    readonly stage: number;
+    readonly round: number;
+    readonly attempt: number;
+    readonly cohort: readonly string[];
+    /** The one that the session is opened with: consents may come and go meanwhile. */
+    readonly roster: readonly RosterEntry[];
+  },
 ): Promise<SecaggConfig> {
   const { id, terms } = journal.record;
-  const { stage, round, attempt, cohort } = at;
+  const { stage, round, attempt, cohort, roster } = at;
   const { plan } = terms;
   const { colluders, ringBits } = plan.secureAggregation;
   const needed = survivorsNeeded(plan, cohort.length);
@@ -28,7 +35,7 @@ export async function roundConfig(
     round,
     attempt,
     stage,
-    rosterHash: rosterHash(rosterEntries(journal.record)),
+    rosterHash: rosterHash(roster),
     cohort: [...cohort],
     weightsSha256: await offerWeights(journal, stage),
     layoutSha256: stageTerms.layoutSha256,
@@ -56,7 +63,7 @@ export async function roundConfig(
 /** Fewest clients of a cohort with which its sum is opened: the plan's minimum, and more than half of the honest ones. */
 export function survivorsNeeded({ secureAggregation }: Plan, cohortSize: number): number {
   const { colluders, minimumCohort } = secureAggregation;
-  return Math.max(minimumCohort, Math.floor((cohortSize + colluders) / 2) + 1);
+  return Math.max(minimumCohort, signaturesNeeded({ cohortSize, colluders }));
 }
 
 /** Everyone whose consent stands, and who is in the round that is open, with the key that their messages are checked by. */

@@ -100,7 +100,7 @@ export class RoundSession {
   #timer: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
-  /** Shares were asked for: they may have left clients, also if none arrived. */
+  /** Shares were asked for: they may have left clients, also if none arrived, and what was summed may be known if this ends badly. */
   #revealed = false;
 
   private constructor(
@@ -155,11 +155,6 @@ export class RoundSession {
 
   get phase(): ServerState['phase'] {
     return this.#state.phase;
-  }
-
-  /** True when shares may have left clients, so that what was summed may be known even if this session ends badly. */
-  get revealed(): boolean {
-    return this.#revealed;
   }
 
   /** A client's frame. Resolves when it is durable. @throws ROUND_CLOSED, MESSAGE_INVALID, the code of an ejection */
@@ -258,9 +253,9 @@ export class RoundSession {
     return message && this.#frame(message.name, message.signed);
   }
 
-  /** Ends the session from outside: the run was stopped. */
+  /** Ends the session without a sum. */
   cancel(code: string, reason: string): void {
-    this.#end({ kind: 'aborted', code, reason, sid: this.#state.group?.sidHex ?? null, revealed: this.revealed });
+    this.#end({ kind: 'aborted', code, reason, sid: this.#state.group?.sidHex ?? null, revealed: this.#revealed });
   }
 
   /** Counts and times so far. */
@@ -311,6 +306,8 @@ export class RoundSession {
       if (step.state === this.#state && step.effects.length === 0) return;
       const at = this.#ports.clock.now();
       await this.#log.append({ type: 'event', at, event });
+      // Cancelled while it was written: what was told of the end, that no shares were asked for, has to stay true.
+      if (this.#closed) return;
       await this.#takeOrAbort(step, at, true);
       this.#ports.changed();
     });
@@ -377,13 +374,7 @@ export class RoundSession {
           noise: effect.noise,
         });
       case 'abort':
-        return this.#end({
-          kind: 'aborted',
-          code: effect.code,
-          reason: effect.reason,
-          sid: this.#state.group?.sidHex ?? null,
-          revealed: this.revealed,
-        });
+        return this.cancel(effect.code, effect.reason);
     }
   }
 

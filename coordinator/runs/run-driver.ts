@@ -184,7 +184,7 @@ export class RunDriver {
     const attempt = this.record.rounds.filter((r) => r.round === round).length + 1;
     const roster = rosterEntries(this.record);
     const rosterHash = await this.#p.announceRoster();
-    const config = await roundConfig(this.#journal, { stage, round, attempt, cohort });
+    const config = await roundConfig(this.#journal, { stage, round, attempt, cohort, roster });
     await this.append({ type: 'roundStarted', at: isoTime(this.#p.clock), round, stage, attempt, cohort, rosterHash });
     return RoundSession.open(this.#roundPorts(), config, roster);
   }
@@ -193,7 +193,7 @@ export class RunDriver {
   async #reopenRound(open: NonNullable<RunRecord['open']>): Promise<RoundSession> {
     const roster = rosterEntries(this.record);
     await this.#p.announceRoster();
-    const config = await roundConfig(this.#journal, open);
+    const config = await roundConfig(this.#journal, { ...open, roster });
     this.#p.log.warn({ run: this.record.id, round: open.round }, 'resuming the round that was open');
     return RoundSession.open(this.#roundPorts(), config, roster);
   }

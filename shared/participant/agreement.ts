@@ -46,7 +46,10 @@ export class Agreement {
     const { memory, request, emit } = this.#o;
     const { run, terms } = welcome;
     const withdrawal = memory.withdrawal(run.id) ?? (await this.#withdraw(welcome));
-    if (withdrawal !== undefined) return this.#sayNo(this.#signAgain('refusal', withdrawal));
+    if (withdrawal !== undefined) {
+      await this.#settle(welcome, withdrawal);
+      return this.#sayNo(this.#signAgain('refusal', withdrawal));
+    }
     const before = memory.consent(run.id);
     if (before !== undefined && before.planHash !== terms.planHash) {
       throw new TacitError<ProtocolErrorCode>('PLAN_CLAIM_FALSE', 'the plan changed after this site consented to it', {
@@ -77,7 +80,7 @@ export class Agreement {
   async close(run: RunView, { terms }: Welcome): Promise<void> {
     const { memory, own } = this.#o;
     const roundsReleased = releasedIn(run);
-    if (memory.consent(run.id) !== undefined && memory.withdrawal(run.id) === undefined)
+    if (memory.consent(run.id) !== undefined)
       await own.close(run.id, terms, {
         roundsReleased,
         // The coordinator says what was released; that shares left this site it knows itself.
@@ -89,26 +92,32 @@ export class Agreement {
 
   /**
    * Takes a consent back, as freely as it was given (GDPR Art. 7(3)). On disk before it is said: from then on nothing of this site
-   * enters a round. What earlier rounds released cannot be called back, so its account is charged whole as soon as this site
-   * has sent anything at all.
+   * enters a round.
    * @throws CONSENT_REQUIRED when there is none to take back
    */
   async #withdraw({ run, terms }: Welcome): Promise<Refusal | undefined> {
-    const { memory, own, site } = this.#o;
+    const { memory, site } = this.#o;
     const { withdraw: reason } = site;
     if (reason === undefined) return undefined;
     if (memory.consent(run.id) === undefined) throw nothingToTakeBack(run.id);
     const refusal = this.#signNo(run.id, terms.planHash, 'CONSENT_WITHDRAWN', reason);
     await memory.record({ type: 'withdrew', run: run.id, refusal });
+    return refusal;
+  }
+
+  /**
+   * The account of a run whose consent was taken back, also where the process ended in between. What earlier rounds released cannot
+   * be called back, so it is charged whole as soon as this site has sent anything at all.
+   */
+  async #settle({ run, terms }: Welcome, { reason }: Refusal): Promise<void> {
+    const { memory, own } = this.#o;
     const roundsReleased = releasedIn(run);
-    const revealed = roundsReleased > 0 || memory.lastSession(run.id) !== undefined;
     await own.close(run.id, terms, {
       roundsReleased,
-      revealed,
+      revealed: roundsReleased > 0 || memory.lastSession(run.id) !== undefined,
       outcome: 'stopped',
       reason: `consent withdrawn: ${reason}`,
     });
-    return refusal;
   }
 
   async #ask({ run, terms, about }: Welcome, consentedBefore: boolean): Promise<SiteAnswer | TacitError> {

@@ -143,7 +143,7 @@ export class OwnLedger {
     return { clientId: this.#clientId, publicKey: base64(this.#signer.publicKey), document, signature };
   }
 
-  /** The run is over for this site: what was set aside is spent if anything was revealed, given back otherwise. */
+  /** The run is over for this site: what was set aside is spent if anything was revealed, given back otherwise. Said once. */
   async close(
     run: string,
     terms: Terms,
@@ -152,16 +152,18 @@ export class OwnLedger {
     const promise = promiseOf(terms.plan);
     if (promise === undefined) return;
     const { epsilon, delta } = promise;
-    await this.#book.close({
-      kind: 'plan.close',
-      run,
-      reservation: `run/${run}`,
-      ...end,
-      revealed,
-      epsilon: revealed ? decimal(epsilon) : '0',
-      delta: revealed ? decimal(delta) : '0',
-      modelHash: null,
-    });
+    if (this.#ledger.operation(`plan.close/${run}`) === undefined) {
+      await this.#book.close({
+        kind: 'plan.close',
+        run,
+        reservation: `run/${run}`,
+        ...end,
+        revealed,
+        epsilon: revealed ? decimal(epsilon) : '0',
+        delta: revealed ? decimal(delta) : '0',
+        modelHash: null,
+      });
+    }
     await this.#ledger.checkpoint();
   }
 

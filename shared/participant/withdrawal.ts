@@ -18,6 +18,11 @@ type WithdrawalOptions = Pick<
  * @throws CONSENT_REQUIRED when there is none; RUN_CLOSED when the run is over; what a session fails with
  */
 export async function withdrawFrom({ reason, ...options }: WithdrawalOptions): Promise<{ readonly run: string }> {
+  if (reason.trim() === '')
+    throw new TacitError<ProtocolErrorCode>('MESSAGE_INVALID', 'a withdrawal has no reason', {
+      where: 'reason',
+      fix: 'Say in a few words why.',
+    });
   // A stranger must not take a seat only to say that it wants none.
   if (!(await ParticipantMemory.open(options.store)).hasConsented) throw nothingToTakeBack('this site');
   let run = '';

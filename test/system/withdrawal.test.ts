@@ -26,6 +26,8 @@ beforeAll(async () => {
   run = await createTestRun(site.coordinator, { rounds: 4, minimum: 6 });
 });
 
+/** Longer than an entry takes: it is cut. */
+const REASON = `the board decided so, ${'after long talks, '.repeat(100)}`;
 const withdraw = ({ store: own, signer }: Pick<TestParticipant, 'store' | 'signer'>, reason = 'the board decided so') =>
   withdrawFrom({
     link: run.link,
@@ -57,7 +59,17 @@ test('a consent is taken back in the middle of a run: signed, in both ledgers, a
   await until(() => site.coordinator.rounds(run.id).some((r) => r.phase === 'done'), 'the first round');
   leaving.stop();
   await leaving.ended;
-  expect(await withdraw(leaving)).toEqual({ run: run.id });
+  await expect(withdraw(leaving, ' ')).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+  // It is on disk, and then the account cannot be settled: the next try does that.
+  const { append } = leaving.store;
+  const full: Store = {
+    ...leaving.store,
+    append: (stream, ...event) =>
+      stream === OWN_LEDGER_STREAM ? Promise.reject(new Error('the disk is full')) : append(stream, ...event),
+  };
+  await expect(withdraw({ ...leaving, store: full }, REASON)).rejects.toThrow('the disk is full');
+  expect(stateOf(id)).not.toBe('withdrawn');
+  expect(await withdraw(leaving, REASON)).toEqual({ run: run.id });
   const doneThen = site.coordinator.rounds(run.id).filter((r) => r.phase === 'done').length;
   expect(stateOf(id)).toBe('withdrawn');
 
@@ -94,7 +106,7 @@ test('a consent is taken back in the middle of a run: signed, in both ledgers, a
   const entries = (await ledger.entries(0)).map(({ entry }) => entry);
   const refusals = entries.filter((e) => e.kind === 'refusal');
   expect(refusals).toMatchObject([
-    { by: id, run: run.id, code: 'CONSENT_WITHDRAWN', reason: 'the board decided so', statement: { document: {} } },
+    { by: id, run: run.id, code: 'CONSENT_WITHDRAWN', reason: REASON.slice(0, 500), statement: { document: {} } },
   ]);
   // Of rounds that began after it, it is in no roster.
   const at = entries.indexOf(refusals[0] as (typeof entries)[number]);
@@ -113,12 +125,12 @@ test('a consent is taken back in the middle of a run: signed, in both ledgers, a
     recompute: recomputeCertificate,
   });
   expect(report.failures).toEqual([]);
-  expect(report.notes.join()).toContain(`${id} took its consent back: the board decided so`);
+  expect(report.notes.join()).toContain(`${id} took its consent back: the board decided so, `);
 
   const own = (await openOwnReader(leaving.store)) as LedgerReader;
   const ownEntries = (await own.entries(0)).map(({ entry }) => entry);
   expect(ownEntries.filter((e) => e.kind === 'plan.close')).toMatchObject([
-    { outcome: 'stopped', reason: 'consent withdrawn: the board decided so', revealed: true, epsilon: '3' },
+    { outcome: 'stopped', reason: `consent withdrawn: ${REASON.slice(0, 500)}`, revealed: true, epsilon: '3' },
   ]);
   expect(reconcile(await sideOf(ledger), await sideOf(own))).toMatchObject({ clientId: id, partings: [] });
 }, 240_000);

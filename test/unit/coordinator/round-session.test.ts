@@ -26,6 +26,8 @@ class Round {
   readonly store: Store;
   readonly uploads = new Map<string, Uint8Array[]>();
   readonly manifests = new Map<string, Signed>();
+  /** Names of what the coordinator said. */
+  readonly said = new Set<string>();
   readonly #clients = new Map<string, ClientState>();
   readonly #inboxes: (() => Promise<void>)[] = [];
   session!: RoundSession;
@@ -35,7 +37,10 @@ class Round {
   }
 
   async open(): Promise<this> {
-    const send = (id: string, frame: SecaggFrame) => void this.#inboxes.push(() => this.#deliver(id, frame));
+    const send = (id: string, frame: SecaggFrame): void => {
+      this.said.add(frame.name);
+      this.#inboxes.push(() => this.#deliver(id, frame));
+    };
     const ports = { clock: { now: () => 0 }, signer: serverSigner, ejected: () => {}, changed: () => {} };
     this.session = await RoundSession.open({ ...ports, store: this.store, send }, config, rosterOf(five));
     return this;
@@ -170,6 +175,24 @@ test('whoever repeats itself, or has lost its seat, fills no disk', async () => 
   await round1.put(c2, 0);
   // c2 went once, and one of its chunks came.
   expect(await round1.store.head(stream)).toBe(before + 2);
+});
+
+test('cancelled while an answer is written down: shares are asked for no more, as the end says that none were', async () => {
+  const store = createMemoryStore();
+  let answers = 0;
+  const cut = new Round({
+    ...store,
+    append: async (stream, seq, event) => {
+      const stored = await store.append(stream, seq, event);
+      if (event.text.includes('"name":"consistent"') && ++answers === n) cut.session.cancel('RUN_STOPPED', 'a test');
+      return stored;
+    },
+  });
+  await cut.masked();
+  const outcome = await cut.finish();
+  expect(outcome).toMatchObject({ kind: 'aborted', code: 'RUN_STOPPED', revealed: false });
+  expect(cut.said.has('survivors')).toBe(true);
+  expect(cut.said.has('signatures')).toBe(false);
 });
 
 describe('over a restart', () => {
