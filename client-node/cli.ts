@@ -25,8 +25,8 @@ export function main(argv: readonly string[]): Promise<number> {
   useOpensslCrypto();
   const program = command('tacit', 'Federated learning on text that never leaves its owner', 'tacit client --help');
   // What `client` needs, these do not, so they are no subcommands of it but commands beside it.
-  if (argv[1] === 'withdraw') return runCommand(program.addCommand(withdrawCommand()), argv.slice(1));
-  if (argv[1] === 'rotate-key') return runCommand(program.addCommand(rotateKeyCommand()), argv.slice(1));
+  const beside = { withdraw: withdrawCommand, 'rotate-key': rotateKeyCommand }[argv[1] ?? ''];
+  if (beside !== undefined) return runCommand(program.name('tacit client').addCommand(beside()), argv.slice(1));
   const example = 'tacit client --join "https://host/#join=…" --data records.csv --policy policy.yaml';
   const client = command('client', 'take part in a run with your own data, under your own policy', example)
     .requiredOption('--join <link>', 'the join link that the coordinator gave you')

@@ -291,7 +291,8 @@ export class TacitOperator extends PageElement {
 
   private async invite(run: string, request: InvitationRequest, token: string): Promise<void> {
     await this.act('Making a link.', async () => {
-      this.invitation = (await api.invite(run, request, token)).code;
+      const { code } = await api.invite(run, request, token);
+      if (this.runId === run) this.invitation = code;
     });
   }
 

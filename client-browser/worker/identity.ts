@@ -87,7 +87,9 @@ async function fresh(rng: Rng): Promise<Stored> {
   if (subtle === undefined) return { form: 'bare', seed };
   const key = await subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
   const iv = rng.bytes(12).slice();
-  const sealed = await subtle.encrypt({ name: 'AES-GCM', iv }, key, seed.slice());
+  const plain = seed.slice();
+  const sealed = await subtle.encrypt({ name: 'AES-GCM', iv }, key, plain);
+  for (const bytes of [seed, plain]) bytes.fill(0);
   return { form: 'sealed', key, iv, seed: sealed };
 }
 

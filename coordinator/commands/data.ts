@@ -84,9 +84,13 @@ function splitCommand(): Command {
 function jsonLines(records: readonly TextRecord[], { task, privacy }: Plan): Uint8Array {
   const [first = '', ...others] = typeof task.text === 'string' ? [task.text] : task.text;
   const empty = Object.fromEntries(others.map((name) => [name, '']));
+  // What is read as a label is written as it stands in the file: the mapping is applied again when this is read.
+  const written = 'labelValues' in task ? Object.entries(task.labelValues ?? {}) : [];
+  const raw = (label: string): string => written.find(([, value]) => value === label)?.[0] ?? label;
   const lines = records.map(({ text, label, person }) => {
     const whose = privacy.unit === 'person' && person !== undefined ? { [privacy.column]: person } : {};
-    const target = task.kind === 'pretraining' ? {} : { [task.label]: label };
+    const target =
+      task.kind === 'pretraining' ? {} : { [task.label]: task.kind === 'classification' ? raw(label) : label };
     return `${JSON.stringify({ [first]: text, ...empty, ...target, ...whose })}\n`;
   });
   return utf8(lines.join(''));

@@ -30,36 +30,36 @@ export async function readLocalModel(from: string): Promise<ModelDirectory> {
  */
 export function requireClassifier({ config, weights }: ModelDirectory, where: string): number {
   const labels = weights.get('classifier.weight')?.shape[0];
-  if (labels !== undefined) {
-    const [architecture] = [config.raw['architectures']].flat();
-    if (
-      typeof architecture === 'string' &&
-      /^BertFor(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(architecture)
-    ) {
-      throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', `architectures ${architecture} is not supported`, {
-        where,
-        fix: 'Use a BertForSequenceClassification.',
-      });
-    }
-    const named = config.labelNames?.length ?? labels;
-    if (named === labels) return labels;
-    throw new TacitError<BertErrorCode>(
-      'BERT_CONFIG_INVALID',
-      `id2label names ${named} labels, classifier.weight has ${labels} rows`,
-      { where, fix: 'Write one name for each row in config.json.' },
-    );
+  if (labels === undefined) {
+    throw new TacitError('BERT_WEIGHTS_MISSING', 'the checkpoint has no tensor classifier.weight', {
+      where,
+      fix: 'It was not trained for a task yet: "tacit train" does that.',
+    });
   }
-  throw new TacitError('BERT_WEIGHTS_MISSING', 'the checkpoint has no tensor classifier.weight', {
-    where,
-    fix: 'It was not trained for a task yet: "tacit train" does that.',
-  });
+  const [architecture] = [config.raw['architectures']].flat();
+  if (
+    typeof architecture === 'string' &&
+    /^BertFor(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(architecture)
+  ) {
+    throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', `architectures ${architecture} is not supported`, {
+      where,
+      fix: 'Use a BertForSequenceClassification.',
+    });
+  }
+  const named = config.labelNames?.length ?? labels;
+  if (named === labels) return labels;
+  throw new TacitError<BertErrorCode>(
+    'BERT_CONFIG_INVALID',
+    `id2label names ${named} labels, classifier.weight has ${labels} rows`,
+    { where, fix: 'Write one name for each row in config.json.' },
+  );
 }
 
 /** Label and scores of each text: probabilities, or for regression the numbers themselves. */
 export async function predictLocally(from: string, texts: readonly string[], engine: Engine): Promise<Prediction[]> {
   const directory = await readLocalModel(from);
   const { config, weights, head, tokenizer } = directory;
-  if (isPretraining(directory)) return fillLocally(directory, texts, engine);
+  if (isPretraining(directory)) return fillLocally(directory, from, texts, engine);
   const labels = requireClassifier(directory, from);
   const names = config.labelNames ?? Array.from({ length: labels }, (_, i) => `LABEL_${i}`);
   const task = taskOf(directory);
@@ -93,9 +93,16 @@ export async function predictLocally(from: string, texts: readonly string[], eng
 
 async function fillLocally(
   { config, weights, tokenizer }: ModelDirectory,
+  where: string,
   texts: readonly string[],
   engine: Engine,
 ): Promise<Prediction[]> {
+  if (config.raw['tie_word_embeddings'] === false) {
+    throw new TacitError<BertErrorCode>('BERT_UNSUPPORTED', 'its decoder is not tied to its word embeddings', {
+      where,
+      fix: 'Use a checkpoint with tie_word_embeddings, as every BERT has it.',
+    });
+  }
   const tokens = Math.min(512, config.maxPositions);
   const shape = { batch: Math.min(16, Math.max(1, texts.length)), tokens, masked: Math.ceil(0.15 * tokens) };
   const bert = await createPretraining({ engine, config, weights, shape, nextSentence: false, rng: systemRng });

@@ -188,7 +188,7 @@ async function labelsOf(settings: TrainSettings, { config, weights }: ModelDirec
   );
 }
 
-function openBert(
+export function openBert(
   settings: TrainSettings,
   directory: ModelDirectory,
   labels: readonly string[],

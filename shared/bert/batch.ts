@@ -135,6 +135,6 @@ function finite(value: number, task: BertTask, example: number): number {
   return value;
 }
 
-function invalid(what: string): TacitError<BertErrorCode> {
+export function invalid(what: string): TacitError<BertErrorCode> {
   return new TacitError<BertErrorCode>('BERT_BATCH_INVALID', what, { where: 'batch' });
 }

@@ -1,6 +1,4 @@
-import { TacitError } from '../core/errors.ts';
-import type { BatchShape } from './batch.ts';
-import type { BertErrorCode } from './errors.ts';
+import { type BatchShape, invalid } from './batch.ts';
 import type { LabelledBatch } from './types.ts';
 
 /** Hugging Face's label of a position that is not predicted. */
@@ -61,8 +59,4 @@ export function slotsOf(
     slots.examples[slot] = example;
   }
   return { ...slots, total };
-}
-
-export function invalid(what: string): TacitError<BertErrorCode> {
-  return new TacitError<BertErrorCode>('BERT_BATCH_INVALID', what, { where: 'batch' });
 }

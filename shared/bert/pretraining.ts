@@ -3,7 +3,7 @@ import type { Rng } from '../core/rng.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Graph } from '../engine/graph.ts';
 import type { Weights } from '../tensor/named.ts';
-import { attentionBias, type BatchShape, checkTokens, sharedTableRows } from './batch.ts';
+import { attentionBias, type BatchShape, checkTokens, invalid, sharedTableRows } from './batch.ts';
 import type { BertConfig } from './config.ts';
 import { dropoutMasks } from './dropout-masks.ts';
 import { addRow, embed, scatter } from './embeddings.ts';
@@ -16,7 +16,7 @@ import {
   predictionProgram,
   privatePretrainingProgram,
 } from './pretraining-programs.ts';
-import { invalid, type Slots, slotsOf } from './pretraining-slots.ts';
+import { type Slots, slotsOf } from './pretraining-slots.ts';
 import type { Program } from './steps.ts';
 import { type ParameterStore, pretrainingStore } from './store.ts';
 import { StoredModel } from './stored-model.ts';

@@ -92,7 +92,7 @@ export class ChunkSpace {
 
   #erase(words: number): void {
     for (const part of [this.target, this.words, this.values]) part.fill(0, 0, words);
-    if (this.#rotated) this.#block.fill(0, 0, words);
+    if (this.#rotated) this.#block.fill(0);
     this.#rotated = false;
   }
 }

@@ -111,12 +111,14 @@ export const opensslCrypto: NativeCrypto = {
     return (counter, into) => {
       const block = positionOf(counter);
       const cipher = open?.next === block ? open.cipher : createCipheriv('aes-256-ctr', secret, counter);
+      // What fails half-way is not gone on with: the cipher would be further than its name says.
+      open = undefined;
       for (let at = 0; at < into.length; at += PIECE.length) {
         const made = cipher.update(PIECE.subarray(0, Math.min(PIECE.length, into.length - at)));
         into.set(made, at);
         free(made);
       }
-      open = into.length % 16 === 0 ? { cipher, next: block + BigInt(into.length / 16) } : undefined;
+      if (into.length % 16 === 0) open = { cipher, next: block + BigInt(into.length / 16) };
     };
   },
   hkdf(secret, salt, info, length) {

@@ -28,12 +28,12 @@ export type ComponentSource = (space: ChunkSpace, count: number, chunkIndex: num
 
 /** Prepares a component: its tables and its key schedule. The key may be erased when this resolves. */
 export async function componentSource({ key, sigma }: NoiseComponent): Promise<ComponentSource> {
-  const [stream, further] = [await keystream(key), await keystream(key)];
+  const stream = await keystream(key);
   const own = key.slice();
   const noise = discreteGaussian(sigma);
   return async (space, count, chunkIndex, sign) => {
     const ahead = new Uint32Array(wordsForEscapes(noise, count));
-    const [begun, more] = [stream(0, count, chunkIndex), further(CHUNK_BLOCKS, ahead.length, chunkIndex)];
+    const [begun, more] = [stream(0, count, chunkIndex), stream(CHUNK_BLOCKS, ahead.length, chunkIndex)];
     const words = space.words.subarray(0, count);
     await begun(words);
     await more(ahead);

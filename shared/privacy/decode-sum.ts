@@ -66,14 +66,3 @@ export async function decodePieces(
     }
   });
 }
-
-/** All pieces together. */
-export async function decodeSum(
-  ringSum: Uint32Array,
-  parameters: MechanismParameters,
-  rotation: Uint8Array,
-): Promise<Float64Array> {
-  const out = new Float64Array(parameters.dimension);
-  await decodePieces(ringSum, parameters, rotation, ({ begin, values }) => out.set(values, begin));
-  return out;
-}

@@ -55,7 +55,7 @@ export function checkComponents(components: readonly NoiseComponent[], parameter
 
 /**
  * The real vector out of what {@link privatise} made: centred in [−2^31, 2^31), divided by the scale. Sums that travelled are
- * opened by `decodeSum`.
+ * opened by `decodePieces`.
  * @throws PRIVACY_VECTOR_INVALID for a wrong length
  */
 export function decode(values: Uint32Array, { dimension, scale }: MechanismParameters): Float64Array {

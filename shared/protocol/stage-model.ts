@@ -60,8 +60,8 @@ export async function openStageModel(options: {
   const common = { engine, config: configOf(directory, stage), weights, trainable: trainableOf(stage), rng };
   if (plan.task.kind === 'pretraining') {
     requireTied(directory);
-    if (!plan.task.trainHead) requireMaskedHead(directory);
     const { masking, nextSentence } = readingOptions({ task: plan.task, model: plan.model });
+    if (!plan.task.trainHead) requireHeads(directory, nextSentence);
     const { trainHead } = plan.task;
     const masked = masking.most;
     const bert = await createPretraining({ ...common, shape: { ...shape, masked }, nextSentence, trainHead });
@@ -80,9 +80,12 @@ export async function openStageModel(options: {
 }
 
 /** @throws PLAN_INVALID where a head would stay as it was drawn */
-function requireMaskedHead({ weights }: ModelDirectory): void {
-  if (weights.has('cls.predictions.transform.dense.weight')) return;
-  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', 'the model has no masked-LM head that could stay as it is', {
+function requireHeads({ weights }: ModelDirectory, nextSentence: boolean): void {
+  const ofPairs = nextSentence ? ['bert.pooler.dense.weight', 'cls.seq_relationship.weight'] : [];
+  const missing = ['cls.predictions.transform.dense.weight', ...ofPairs].filter((name) => !weights.has(name));
+  if (missing.length === 0) return;
+  const head = missing[0]?.startsWith('cls.predictions') ? 'masked-LM' : 'next-sentence';
+  throw new TacitError<ProtocolErrorCode>('PLAN_INVALID', `the model has no ${head} head that could stay as it is`, {
     where: 'task.trainHead',
     fix: 'Let the head train, or start from a checkpoint that has one.',
   });

@@ -24,7 +24,7 @@ export interface MaskStream {
 
 /**
  * Adds every stream to `values` mod 2^32, chunk by chunk, each copied to the kernels' memory and back once for all streams;
- * the next keystreams are made (by WebCrypto, on another thread) while one is added.
+ * the next keystreams are begun while one is added.
  */
 export async function addStreams(values: Uint32Array, streams: readonly MaskStream[]): Promise<void> {
   if (streams.length === 0) return;

@@ -26,7 +26,6 @@ export interface OpenedRound {
  * sum opens to is noise.
  */
 export class ConsentedRounds {
-  /** The plan's noise is shared by at most six clients. */
   static readonly dimension = 20_000;
   readonly #cohort: readonly string[];
   readonly #memories = new Map<string, ParticipantMemory>();
@@ -35,6 +34,7 @@ export class ConsentedRounds {
   /** @param stages - 1, or 2 of one round each */
   constructor(n: number, stages: 1 | 2 = 1) {
     this.#cohort = names(n);
+    // The plan's noise is shared by at most six clients.
     const text = planText({ rounds: 1, loraRounds: stages - 1 }).replace(
       'ringBits: 32',
       'ringBits: 32, maximumCohort: 6',

@@ -98,6 +98,26 @@ describe('tacit data split', () => {
     expect(await linesOf('other', 'test')).not.toEqual(sets[2]);
   });
 
+  it('writes labels as the files have them, also where the plan renames them into one another', async () => {
+    const text = await readFile(join(plans, 'head.yaml'), 'utf8');
+    const renaming = 'labels: ["1", "2"], labelValues: { "0": "1", "1": "2" }';
+    const file = join(dir, 'renamed.yaml');
+    await writeFile(file, text.replace('labels: [ham, spam]', renaming));
+    const rows = Array.from({ length: 60 }, (_, n) => ({ text: words(n), label: `${n % 2}` }));
+    await writeFile(join(dir, 'renamed.jsonl'), rows.map((r) => `${JSON.stringify(r)}\n`).join(''));
+    const args = ['data', 'split', join(dir, 'renamed.jsonl'), '--plan', file, '--json', '--out', join(dir, 'renamed')];
+    expect((await tacit(...args)).code).toBe(0);
+    const sets = await Promise.all(
+      ['train', 'validation', 'test'].map((set) => readFile(join(dir, 'renamed', `${set}.jsonl`), 'utf8')),
+    );
+    const written = sets
+      .join('')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { text: string; label: string });
+    expect(new Map(written.map((r) => [r.text, r.label]))).toEqual(new Map(rows.map((r) => [r.text, r.label])));
+  });
+
   it('says what is wrong', async () => {
     const file = join(dir, 'tickets.jsonl');
     const out = ['--out', join(dir, 'never')];

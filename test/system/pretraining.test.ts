@@ -17,6 +17,7 @@ import { parsePlan } from '../../shared/protocol/plan.ts';
 import { recordColumns } from '../../shared/protocol/plan-columns.ts';
 import { recomputeCertificate } from '../../shared/protocol/recompute.ts';
 import { openStageModel, openTokenizer } from '../../shared/protocol/stage-model.ts';
+import { writeSafetensors } from '../../shared/tensor/safetensors.ts';
 import { readExamples } from '../../shared/text/encode.ts';
 import type { DataReport } from '../../shared/text/report.ts';
 import { pretrainingMetrics } from '../../shared/training/pretraining/measure.ts';
@@ -197,6 +198,31 @@ test('none: five sites teach a checkpoint their language; it opens anywhere and 
   await tuned.bert.dispose();
   const card = new TextDecoder().decode(files.get('README.md'));
   expect(card).toMatch(/fills in \[MASK\][\s\S]*perplexity/);
+
+  // A head that nobody would train has to be there.
+  const task = '{ kind: pretraining, text: text, nextSentence: true, trainHead: false }';
+  const stages = `  - { algorithm: dp-fedsgd, train: { lora: { rank: 2, alpha: 4, targets: [query] } }, rounds: 1, samplingProbability: 1, l2Clip: 0.2, server: ${server} }`;
+  const frozen = parsePlan(parseYaml(planText({ from: folder, head: 'none', task, stages }), 'frozen'), 'frozen');
+  const unpaired = new Map([...weights].filter(([name]) => !name.startsWith('cls.seq_relationship')));
+  const open = (with_: typeof files) =>
+    openStageModel({
+      engine: onnxCpuEngine(),
+      files: with_,
+      overlays: [],
+      plan: frozen,
+      stage: 0,
+      rng: seededRng('f'),
+    });
+  await expect(open(new Map([...files, ['model.safetensors', writeSafetensors(unpaired)]]))).rejects.toMatchObject({
+    code: 'PLAN_INVALID',
+    message: expect.stringContaining('no next-sentence head'),
+  });
+  await (await open(files)).bert.dispose();
+  // A decoder of its own would be filled in as if it were the word embeddings.
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config.raw, tie_word_embeddings: false }));
+  await expect(predictLocally(folder, ['a [MASK]'], onnxCpuEngine())).rejects.toMatchObject({
+    code: 'BERT_UNSUPPORTED',
+  });
 });
 
 async function predict(texts: readonly string[]): Promise<[number, unknown]> {

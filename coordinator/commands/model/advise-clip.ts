@@ -1,15 +1,14 @@
 import type { Command } from 'commander';
-import { createBert } from '../../../shared/bert/model.ts';
 import { systemRng } from '../../../shared/core/rng.ts';
 import { command, openTerminal } from '../../../shared/node/command-line.ts';
 import { onnxCpuEngine } from '../../../shared/node/engines.ts';
 import { openTokenizer } from '../../../shared/protocol/stage-model.ts';
 import { encodeRecords } from '../../../shared/text/encode.ts';
 import { adviseClip } from '../../../shared/training/clip-advice.ts';
-import { BERT_TASK } from '../../../shared/training/task-metrics.ts';
 import { readLocalModel } from '../../models/local-model.ts';
 import { labelsInData, readTrainData } from '../../train/data.ts';
 import { parseSettings, TRAIN_DEFAULTS, type TrainFlags } from '../../train/settings.ts';
+import { openBert } from '../../train/train.ts';
 
 /** `tacit model advise-clip`: a clip chosen by looking at private gradients would itself have to be paid for. */
 export function adviseClipCommand(): Command {
@@ -37,17 +36,7 @@ export function adviseClipCommand(): Command {
       const examples = encodeRecords(train.slice(0, 512), openTokenizer(directory.tokenizer), options);
       const weights = new Map(directory.weights);
       for (const name of ['classifier.weight', 'classifier.bias']) weights.delete(name);
-      const bert = await createBert({
-        engine: onnxCpuEngine(),
-        config: directory.config,
-        weights,
-        head: settings.head ?? directory.head,
-        labels: labels.length,
-        task: BERT_TASK[settings.task],
-        trainable: settings.trainable,
-        shape,
-        rng: systemRng,
-      });
+      const bert = await openBert(settings, { ...directory, weights }, labels, shape, onnxCpuEngine(), systemRng);
       const advice = await adviseClip(bert, examples, shape).finally(() => bert.dispose());
       const terminal = openTerminal(flags['json'] === true);
       terminal.emit(advice);

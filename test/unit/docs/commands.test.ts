@@ -38,8 +38,7 @@ async function helpOf(line: string): Promise<string> {
       const args = words.slice(0, n);
       const program = args[0] === 'client' ? client : coordinator;
       out.length = 0;
-      const usage = args[0] === 'client' && n > 1 ? args.at(-1) : args.join(' ');
-      if ((await program([...args, '--help'])) === 0 && out.join('').startsWith(`Usage: tacit ${usage}`))
+      if ((await program([...args, '--help'])) === 0 && out.join('').startsWith(`Usage: tacit ${args.join(' ')}`))
         return out.join('');
     }
     return '';

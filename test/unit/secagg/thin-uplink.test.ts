@@ -4,7 +4,7 @@ import { seededRng } from '../../../shared/core/rng.ts';
 import { CHUNK_WORDS, ChunkSpace } from '../../../shared/kernels/chunk-space.ts';
 import { packedBytes, type RingBits } from '../../../shared/kernels/packing.ts';
 import { addComponents } from '../../../shared/privacy/component-noise.ts';
-import { decodeSum } from '../../../shared/privacy/decode-sum.ts';
+import { decodePieces } from '../../../shared/privacy/decode-sum.ts';
 import { type MechanismParameters, mechanismParameters } from '../../../shared/privacy/mechanism.ts';
 import { componentsNeeded, noiseLadder } from '../../../shared/privacy/noise-ladder.ts';
 import { noisedStream } from '../../../shared/privacy/noised-stream.ts';
@@ -14,6 +14,13 @@ import { addInto, addStreams, type MaskStream, removeMasks } from '../../../shar
 import { type MaskedStream, maskStream } from '../../../shared/secagg/masked-stream.ts';
 import { chunkBytesOf } from '../../../shared/secagg/upload-shape.ts';
 import { names, Session, testMechanism, testUpdate } from '../../support/secagg-session.ts';
+
+/** All pieces of a decoded sum. */
+async function decoded(sum: Uint32Array, parameters: MechanismParameters, rotation: Uint8Array): Promise<Float64Array> {
+  const out = new Float64Array(parameters.dimension);
+  await decodePieces(sum, parameters, rotation, ({ begin, values }) => out.set(values, begin));
+  return out;
+}
 
 const thin: readonly RingBits[] = [16, 20];
 const seed = seededRng('rotation').bytes(32);
@@ -125,7 +132,7 @@ describe.each(thin)('the sum of a session in a ring of %d bits', (bits) => {
       for (const noise of (session.noises.get(id) as readonly Uint32Array[]).slice(0, needed))
         for (const [i, word] of noise.entries()) quiet[i] = (quiet[i] as number) - word;
     const mechanism = testMechanism(dimension, bits);
-    const sum = await decodeSum(quiet, mechanism, rotationSeed(sid));
+    const sum = await decoded(quiet, mechanism, rotationSeed(sid));
     const m = session.survivors.length;
     const off = sum.map((x, i) => (x - m * (testUpdate(dimension)[i] as number)) * mechanism.scale);
     // Each client's rounding has a standard deviation of at most ½ in each number: twice that.
@@ -157,9 +164,9 @@ describe.each(thin)('the sum of a session in a ring of %d bits', (bits) => {
       }
       const selfSeeds = Array.from({ length: survivors }, (_, c): MaskStream => ({ key: key(`mask ${c}`), sign: -1 }));
       await removeMasks(sum, { selfSeeds, pairwise: [], surplus });
-      const decoded = await decodeSum(sum, parameters, seed);
+      const opened = await decoded(sum, parameters, seed);
       const mean = survivors * (update[0] as number);
-      const variance = decoded.reduce((square, x) => square + (x - mean) ** 2, 0) / dimension;
+      const variance = opened.reduce((square, x) => square + (x - mean) ** 2, 0) / dimension;
       const kept = ladder.sigmas.slice(0, componentsNeeded(ladder, survivors));
       const claimed = (survivors * kept.reduce((v, sigma) => v + sigma * sigma, 0)) / parameters.scale ** 2;
       expect(Math.abs(variance / claimed - 1)).toBeLessThan(0.01);
