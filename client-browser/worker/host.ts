@@ -75,7 +75,7 @@ export class WorkerHost {
   async #act(message: ToWorker): Promise<void> {
     switch (message.kind) {
       case 'connect':
-        if (this.#abort === null) this.#start(message);
+        if (this.#abort === null) void this.#talk(message);
         return;
       case 'files':
         return this.#read(message.files, message.columns);
@@ -103,14 +103,23 @@ export class WorkerHost {
     }
   }
 
-  #start(connect: Connect): void {
+  async #talk(connect: Connect): Promise<void> {
+    try {
+      await this.#begin((signal) => this.#session(connect, signal));
+    } catch (error) {
+      this.#ports.post({ kind: 'workerFailed', problem: problemOf(error) });
+    }
+  }
+
+  /** What speaks with a coordinator, one at a time: {@link #end} ends it. */
+  #begin(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
-    this.#ended = this.#session(connect, abort.signal)
-      .catch((error: unknown) => this.#ports.post({ kind: 'workerFailed', problem: problemOf(error) }))
-      .finally(() => {
-        if (this.#abort === abort) this.#abort = null;
-      });
+    const done = work(abort.signal).finally(() => {
+      if (this.#abort === abort) this.#abort = null;
+    });
+    this.#ended = done.catch(() => undefined);
+    return done;
   }
 
   async #end(): Promise<void> {
@@ -154,17 +163,18 @@ export class WorkerHost {
     if (account !== undefined) this.#ports.post({ kind: 'account', account });
   }
 
-  /** Ends taking part, then says so, signed. Waits for a coordinator that cannot be reached, until the page closes. */
+  /** Ends taking part, then says so, signed. Waits for a coordinator that cannot be reached, until something else is asked for. */
   async #withdraw(link: string): Promise<void> {
     await this.#end();
     const { rng, clock, openTransport } = this.#ports;
-    await this.#alone(async (store) => {
-      const { signer } = await this.#ports.openSite(store);
-      const signal = new AbortController().signal;
-      const reason = 'withdrawn in the browser by the participant';
-      await this.#ports.withdrawFrom({ link, reason, store, signer, rng, clock, signal, transport: openTransport });
-      await this.#tellAccount(store);
-    });
+    const reason = 'withdrawn in the browser by the participant';
+    await this.#begin((signal) =>
+      this.#alone(async (store) => {
+        const { signer } = await this.#ports.openSite(store);
+        await this.#ports.withdrawFrom({ link, reason, store, signer, rng, clock, signal, transport: openTransport });
+        await this.#tellAccount(store);
+      }),
+    );
   }
 
   async #changeKey(): Promise<void> {
