@@ -37,7 +37,6 @@ export class ParameterStore {
   readonly #padTokenId: number | undefined;
   readonly #width: number;
 
-  /** @param frozenA adapters whose A does not train */
   constructor(
     given: Weights,
     tensors: Weights,

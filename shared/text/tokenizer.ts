@@ -208,7 +208,7 @@ const CLEANUP: readonly (readonly [string, string])[] = [
   [" 're", "'re"],
 ];
 
-/** As tokenizers' WordPiece decoder, which cleans each piece by itself . */
+/** As tokenizers' WordPiece decoder, which cleans each piece by itself. */
 function decode(tokens: readonly (string | undefined)[], skipped: ReadonlySet<number>, ids: readonly number[]): string {
   return ids
     .filter((id) => !skipped.has(id))

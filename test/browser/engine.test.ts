@@ -26,7 +26,7 @@ describe('engines in a worker of Chromium', () => {
     console.log(
       `${engine} on ${directory}: worst error ${Math.max(...findings.map((f) => f.error / f.tolerance)).toPrecision(3)} of its tolerance`,
     );
-    // WebGL may be a thousandth off ; it is in the norm of a decoder tied to few pieces, 5e-4.
+    // WebGL may be a thousandth off; the largest error is in the norm of a decoder tied to few pieces, 5e-4.
     const allowed = engine === 'tfjs webgl' && directory === MANY_MASKED ? 1e-3 : 0;
     expect(findings.filter((f) => !(f.error <= Math.max(f.tolerance, allowed)))).toEqual([]);
     expect(complaints).toEqual([]);
